@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Checks the include graph against the edges that the architecture allows.
+
+usage: check_layers.py SOURCE_ROOT
+
+A new edge is a change to the tables below, with its reason.
+"""
+
+import fnmatch
+import pathlib
+import re
+import sys
+
+import tree
+
+# Layer: (files, layers it may use beside itself, why). The first layer whose pattern matches a file is its layer;
+# '*' also matches '/'. The graph has no cycle; check_table() sees to that.
+LAYERS = {
+    'libcommon/base': (['libcommon/base/*'], [], 'the bottom: results, sizes, files'),
+    'libcommon/report': (['libcommon/report/*'], ['libcommon/base'], 'tables and JSON from one description'),
+    'libcommon/log': (['libcommon/log/*'], ['libcommon/base', 'libcommon/report'], 'hides spdlog; JSON records'),
+    'libcommon/net': (['libcommon/net/*'], ['libcommon/base'], 'sockets know nothing of what travels on them'),
+    'libcommon/cli': (['libcommon/cli/*'], ['libcommon/base', 'libcommon/log', 'libcommon/report'],
+                      'the face of every tool: levels of logging, formats of reports; hides CLI11'),
+    'libcommon/config': (['libcommon/config/*'], ['libcommon/base', 'libcommon/report', 'libcommon/cli'],
+                         'hides yaml-cpp; values are read, and near misses suggested, as on the command line'),
+    'libcommon/testing': (['libcommon/testing/*'], ['libcommon/base', 'libcommon/net', 'libcommon/report'],
+                          'linked by tests only'),
+
+    'hfreduce/core': (['hfreduce/types.*', 'hfreduce/op.*', 'hfreduce/trace.*'], ['libcommon/base', 'libcommon/report'],
+                      'what a call is: types, operations, records'),
+    'hfreduce/cpu': (['hfreduce/cpu/*'], ['libcommon/base', 'hfreduce/core'], 'kernels over memory, no I/O'),
+    'hfreduce/tree': (['hfreduce/tree/*'], ['libcommon/base', 'hfreduce/core'], 'pure functions of rank and size'),
+    'hfreduce/control': (['hfreduce/control/*'],
+                         ['libcommon/base', 'libcommon/net', 'libcommon/report', 'hfreduce/core'],
+                         'rendezvous and verdicts; does not know how data travels'),
+    'hfreduce/shm': (['hfreduce/shm/*'],
+                     ['libcommon/base', 'hfreduce/core', 'hfreduce/cpu', 'hfreduce/tree', 'hfreduce/control'],
+                     'data between ranks of one host'),
+    'hfreduce/net': (['hfreduce/net/*'],
+                     ['libcommon/base', 'libcommon/net', 'hfreduce/core', 'hfreduce/cpu', 'hfreduce/tree',
+                      'hfreduce/control'],
+                     'data between hosts; does not know shm, the communicator joins the two'),
+    'hfreduce/npy': (['hfreduce/npy/*'], ['libcommon/base', 'hfreduce/core'], 'a file format, usable alone'),
+    'hfreduce/run': (['hfreduce/run/*'], ['libcommon/base', 'libcommon/net', 'libcommon/log', 'libcommon/report'],
+                     'starts any program as ranks; needs nothing of the collectives'),
+    'hfreduce/cmd': (['hfreduce/cmd/*', 'hfreduce/main.cc'],
+                     ['libcommon/base', 'libcommon/net', 'libcommon/log', 'libcommon/report', 'libcommon/config',
+                      'libcommon/cli', 'hfreduce/core', 'hfreduce/cpu', 'hfreduce/tree', 'hfreduce/control',
+                      'hfreduce/shm', 'hfreduce/net', 'hfreduce/npy', 'hfreduce/run', 'hfreduce'],
+                     'the executable'),
+    'hfreduce': (['hfreduce/*'],
+                 ['libcommon/base', 'libcommon/net', 'libcommon/report', 'hfreduce/core', 'hfreduce/cpu',
+                  'hfreduce/tree', 'hfreduce/control', 'hfreduce/shm', 'hfreduce/net'],
+                 'the public API: the communicator joins the engines'),
+
+    'tools/fftrain': (['tools/fftrain/*'],
+                      ['libcommon/base', 'libcommon/log', 'libcommon/report', 'libcommon/config', 'libcommon/cli',
+                       'hfreduce/core', 'hfreduce'],
+                      'a user of libhfreduce like any other: its public headers only'),
+    'tests': (['tests/*'], None, 'tests use anything; nothing uses tests'),
+}
+
+# Layers that only tests may use, wherever else an edge would allow it.
+ONLY_TESTS = {'libcommon/testing'}
+
+# Library headers that stay behind one door: (pattern of the include, files that may include it, why).
+LIBRARIES = [
+    (r'CLI/', ['libcommon/cli/*'], 'one inclusion of CLI11 costs seconds of compile time'),
+    (r'spdlog/', ['libcommon/log/*'], 'the engine of logging can be exchanged'),
+    (r'yaml-cpp/', ['libcommon/config/*'], 'one strict loader; yaml-cpp throws'),
+    (r'nlohmann/', ['tests/*'], 'we write JSON with libcommon/report; tests read it with a reader that is not ours'),
+    (r'(gtest|gmock)/', ['tests/*', 'libcommon/testing/*'], 'test framework'),
+    (r'isa-l', ['libcommon/base/crc32c*'], 'behind crc32c.hpp, which works without it'),
+    (r'(cblas|openblas)', ['tools/fftrain/blas.*', 'tests/*'], 'behind blas.hpp'),
+]
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
+# Paths of one person's machine.
+MACHINE_PATH = re.compile(r'(?<![\w.])/(?:home|root|Users|work)/[\w.]')
+
+
+def layer_of(name):
+    for layer, (patterns, _, _) in LAYERS.items():
+        if any(fnmatch.fnmatchcase(name, p) for p in patterns):
+            return layer
+    return None
+
+
+def check_table():
+    """The table itself has no cycle and no unknown layer."""
+    problems = []
+    below = {layer: uses or [] for layer, (_, uses, _) in LAYERS.items()}
+    for layer, uses in below.items():
+        problems += [f"check_layers.py: '{layer}' uses unknown layer '{u}'" for u in uses if u not in below]
+    done, active = set(), []
+
+    def visit(layer):
+        if layer in active:
+            problems.append('check_layers.py: cycle: ' + ' -> '.join(active[active.index(layer):] + [layer]))
+        elif layer not in done:
+            active.append(layer)
+            for used in below.get(layer, []):
+                visit(used)
+            active.pop()
+            done.add(layer)
+
+    for layer in below:
+        visit(layer)
+    return problems
+
+
+def check_include(root, name, place, kind, included):
+    layer = layer_of(name)
+    for pattern, allowed, why in LIBRARIES:
+        if re.match(pattern, included) and not any(fnmatch.fnmatchcase(name, a) for a in allowed):
+            return f"{place}: <{included}> belongs in {' '.join(allowed)} ({why})"
+    if kind == '<':
+        # A tree header in angle brackets would escape the check below.
+        return f'{place}: write "{included}" with quotes' if (root / included).is_file() else None
+    if ((root / name).parent / (included + '.in')).is_file():
+        return None  # made by the build from a template beside this file
+    if not (root / included).is_file():
+        return f'{place}: "{included}" is no file: includes are relative to the root of the repository'
+    used = layer_of(included)
+    if used in (None, layer):
+        return None if used else f"{place}: '{included}' is in no layer of tools/dev/check_layers.py"
+    if used in ONLY_TESTS and layer != 'tests':
+        return f"{place}: '{used}' is for tests only"
+    allowed = LAYERS[layer][1]
+    if allowed is not None and used not in allowed:
+        return f"{place}: '{layer}' may not use '{used}' (it may use {', '.join(allowed) or 'nothing'}; " \
+               f"{layer}: {LAYERS[layer][2]})"
+    return None
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    problems = check_table()
+    for file in tree.cxx_files(root):
+        name = file.as_posix()
+        if layer_of(name) is None:
+            problems.append(f'{name}: in no layer: add its folder to the table in tools/dev/check_layers.py')
+            continue
+        for number, line in enumerate((root / file).read_text(encoding='utf-8').splitlines(), 1):
+            if found := INCLUDE.match(line):
+                if problem := check_include(root, name, f'{name}:{number}', found[1], found[2]):
+                    problems.append(problem)
+    for file in tree.text_files(root):
+        for number, line in enumerate((root / file).read_text(encoding='utf-8').splitlines(), 1):
+            if found := MACHINE_PATH.search(line):
+                problems.append(f"{file}:{number}: '{found[0]}…' is a path of one machine")
+    tree.finish(problems, 'see the table in tools/dev/check_layers.py')
+
+
+if __name__ == '__main__':
+    main()
