@@ -81,7 +81,8 @@ void Direct::add_moved(const Segment& segment, Piece piece) {
     if (for_me) expect_result(piece, segment.source);
     return;
   }
-  const bool in_place = job_.whole_send + piece.send_offset == job_.whole_recv + piece.recv_offset;
+  // Only who receives has a recv buffer.
+  const bool in_place = for_me && job_.whole_send + piece.send_offset == job_.whole_recv + piece.recv_offset;
   if (for_me && !in_place) copies_.push_back(piece);
   if (!for_all && for_me) return;
   piece.peer = segment.destination;
