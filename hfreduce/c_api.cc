@@ -1,4 +1,5 @@
 // The C ABI over Communicator. Nothing is thrown past this file; every error leaves its text in hfr_last_error().
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -112,10 +113,18 @@ hfr_result adopt(hfr_comm** comm, Result<std::unique_ptr<Communicator>> made) {
   return HFR_OK;
 }
 
-bool valid(hfr_dtype dtype) { return static_cast<unsigned>(dtype) < static_cast<unsigned>(ff::hfreduce::kDTypeCount); }
-// Numbers that C callers may get wrong become values that the communicator refuses.
-DType type(hfr_dtype dtype) { return static_cast<DType>(valid(dtype) ? dtype : 0xff); }
-ReduceOp operation(hfr_op op) { return static_cast<ReduceOp>(static_cast<unsigned>(op) < 0xff ? op : 0xff); }
+// C callers may pass any number; an enum that holds one of no name must not be read as an enum.
+template <class E>
+unsigned number_of(const E& value) {
+  static_assert(sizeof(E) == sizeof(unsigned));
+  unsigned number = 0;
+  std::memcpy(&number, &value, sizeof number);
+  return number;
+}
+bool valid(const hfr_dtype& dtype) { return number_of(dtype) < static_cast<unsigned>(ff::hfreduce::kDTypeCount); }
+// What has no name becomes a value that the communicator refuses.
+DType type(const hfr_dtype& dtype) { return static_cast<DType>(std::min(number_of(dtype), 0xffu)); }
+ReduceOp operation(const hfr_op& op) { return static_cast<ReduceOp>(std::min(number_of(op), 0xffu)); }
 
 // Counts arrays have one entry per rank.
 std::span<const std::uint64_t> list(const Communicator& c, const std::uint64_t* counts) {

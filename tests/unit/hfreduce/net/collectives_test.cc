@@ -10,6 +10,9 @@
 namespace ff::hfreduce::testing {
 namespace {
 
+// memcmp that may be asked about nothing, wherever that lies.
+int compare_bytes(const void* a, const void* b, std::size_t bytes) { return bytes == 0 ? 0 : std::memcmp(a, b, bytes); }
+
 constexpr std::uint64_t kChunk = 1024;  // bytes; small, so that small messages have several
 constexpr int kSizes[] = {1, 2, 3, 4, 5, 7, 8, 16};
 
@@ -168,7 +171,8 @@ TEST_P(ByChannels, MovingCollectivesPutEveryByteInItsPlace) {
           EXPECT_TRUE(result) << collective_name(kind) << ": " << result.error().message();
         };
         const auto expect_block = [&](int i, const Bytes& want) {
-          EXPECT_EQ(std::memcmp(all.data() + static_cast<std::uint64_t>(i) * part, want.data(), part), 0)
+          EXPECT_TRUE(part == 0 ||
+                      compare_bytes(all.data() + static_cast<std::uint64_t>(i) * part, want.data(), part) == 0)
               << n << " " << i;
         };
         call(Collective::kAllGather, 1);
@@ -182,7 +186,7 @@ TEST_P(ByChannels, MovingCollectivesPutEveryByteInItsPlace) {
         call(Collective::kScatter, 4);
         EXPECT_TRUE(one == block(root, r));
         call(Collective::kReduceScatter, 5);
-        EXPECT_EQ(std::memcmp(one.data(), sum.data() + static_cast<std::uint64_t>(r) * part, part), 0);
+        EXPECT_EQ(compare_bytes(one.data(), sum.data() + static_cast<std::uint64_t>(r) * part, part), 0);
       });
     }
   }
@@ -254,7 +258,7 @@ TEST(VariableCounts, WorkWithZerosAndGaps) {
                              .seq = 1}));
     std::uint64_t begin = 0;
     for (std::size_t i = 0; i < me; ++i) begin += counts[i];
-    EXPECT_EQ(std::memcmp(out.data(), sum.data() + begin * 4, counts[me] * 4), 0);
+    EXPECT_EQ(compare_bytes(out.data(), sum.data() + begin * 4, counts[me] * 4), 0);
     EXPECT_TRUE(run(engine, {.kind = Collective::kAllGatherV,
                              .dtype = DType::kInt32,
                              .send = mine.data(),
@@ -263,7 +267,7 @@ TEST(VariableCounts, WorkWithZerosAndGaps) {
                              .recv_displs = displs,
                              .seq = 2}));
     for (std::size_t i = 0; i < 4; ++i)
-      EXPECT_EQ(std::memcmp(out.data() + displs[i] * 4, inputs[i].data(), counts[i] * 4), 0);
+      EXPECT_EQ(compare_bytes(out.data() + displs[i] * 4, inputs[i].data(), counts[i] * 4), 0);
   });
 }
 

@@ -10,6 +10,9 @@
 namespace ff::hfreduce::shm_test {
 namespace {
 
+// memcmp that may be asked about nothing, wherever that lies.
+int compare_bytes(const void* a, const void* b, std::size_t bytes) { return bytes == 0 ? 0 : std::memcmp(a, b, bytes); }
+
 constexpr std::uint64_t kChunk = 1024;  // bytes; small, so that short messages have many chunks
 
 enum class Path { kFlat, kWindow, kStaged, kCma };
@@ -118,7 +121,7 @@ void run_case(ShmEngine& engine, int rank, int size, const Case& c, bool windows
     op.send = send.data + send_at;
     op.recv = send.data + (c.kind == Collective::kReduceScatter ? own : 0);
   }
-  std::memcpy(send.data + send_at, e.send[r].data(), send_bytes);
+  if (send_bytes > 0) std::memcpy(send.data + send_at, e.send[r].data(), send_bytes);
   op.signature = op_signature(op);
   Progress progress;
   const Result<> outcome = engine.run(op, progress);
@@ -130,7 +133,7 @@ void run_case(ShmEngine& engine, int rank, int size, const Case& c, bool windows
       << rank << " of " << size << (c.in_place ? " in place" : "");
   if (!c.in_place) {
     for (int i = 0; i < 64; ++i) ASSERT_EQ(recv.data[recv_bytes + static_cast<std::uint64_t>(i)], std::byte{0xee});
-    ASSERT_EQ(std::memcmp(send.data, e.send[r].data(), send_bytes), 0) << "the input was changed";
+    ASSERT_EQ(compare_bytes(send.data, e.send[r].data(), send_bytes), 0) << "the input was changed";
   }
 }
 
