@@ -19,12 +19,23 @@ LAYERS = {
     'libcommon/base': (['libcommon/base/*'], [], 'the bottom: results, sizes, files'),
     'libcommon/report': (['libcommon/report/*'], ['libcommon/base'], 'tables and JSON from one description'),
     'libcommon/log': (['libcommon/log/*'], ['libcommon/base', 'libcommon/report'], 'hides spdlog; JSON records'),
-    'libcommon/net': (['libcommon/net/*'], ['libcommon/base'], 'sockets know nothing of what travels on them'),
+    'libcommon/runtime': (['libcommon/runtime/*'], ['libcommon/base'],
+                          'tasks, time, disk; names the network without including it'),
+    'libcommon/net': (['libcommon/net/*'], ['libcommon/base', 'libcommon/runtime'],
+                      'links know nothing of what travels on them'),
+    'libcommon/metrics': (['libcommon/metrics/*'], ['libcommon/base', 'libcommon/report'],
+                          'counts; hides the HTTP server'),
+    'libcommon/rpc': (['libcommon/rpc/*'],
+                      ['libcommon/base', 'libcommon/runtime', 'libcommon/net', 'libcommon/metrics', 'libcommon/report'],
+                      'calls over any net::Network'),
+    'libcommon/kv': (['libcommon/kv/*'], ['libcommon/base', 'libcommon/runtime'],
+                     'transactions; hides RocksDB and gRPC'),
     'libcommon/cli': (['libcommon/cli/*'], ['libcommon/base', 'libcommon/log', 'libcommon/report'],
                       'the face of every tool: levels of logging, formats of reports; hides CLI11'),
     'libcommon/config': (['libcommon/config/*'], ['libcommon/base', 'libcommon/report', 'libcommon/cli'],
                          'hides yaml-cpp; values are read, and near misses suggested, as on the command line'),
-    'libcommon/testing': (['libcommon/testing/*'], ['libcommon/base', 'libcommon/net', 'libcommon/report'],
+    'libcommon/testing': (['libcommon/testing/*'],
+                          ['libcommon/base', 'libcommon/runtime', 'libcommon/net', 'libcommon/report'],
                           'linked by tests only'),
 
     'hfreduce/core': (['hfreduce/types.*', 'hfreduce/op.*', 'hfreduce/trace.*'], ['libcommon/base', 'libcommon/report'],
@@ -69,11 +80,22 @@ LIBRARIES = [
     (r'CLI/', ['libcommon/cli/*'], 'one inclusion of CLI11 costs seconds of compile time'),
     (r'spdlog/', ['libcommon/log/*'], 'the engine of logging can be exchanged'),
     (r'yaml-cpp/', ['libcommon/config/*'], 'one strict loader; yaml-cpp throws'),
+    (r'liburing', ['libcommon/runtime/uring_*'], 'one backend among others'),
+    (r'httplib', ['libcommon/metrics/http_message.cc'], 'behind metrics/http_message.hpp'),
+    (r'rocksdb/', ['libcommon/kv/rocksdb_*', 'tests/*'], 'behind kv_store.hpp'),
+    (r'grpc', ['libcommon/kv/etcd_*', 'tests/*'], 'behind kv_store.hpp'),
+    (r'openssl/', ['libcommon/net/*', 'hfreduce/*', 'tests/*'], 'keys, handshakes, TLS'),
     (r'nlohmann/', ['tests/*'], 'we write JSON with libcommon/report; tests read it with a reader that is not ours'),
     (r'(gtest|gmock)/', ['tests/*', 'libcommon/testing/*'], 'test framework'),
     (r'isa-l', ['libcommon/base/crc32c*'], 'behind crc32c.hpp, which works without it'),
     (r'(cblas|openblas)', ['tools/fftrain/blas.*', 'tests/*'], 'behind blas.hpp'),
 ]
+
+# Code that runs over an Env, so that the simulation can run it: it asks the Env, never the machine. (files, except)
+OVER_ENV = (['libcommon/rpc/*', 'libcommon/kv/*', 'libcommon/testing/sim_*'],
+            ['libcommon/kv/rocksdb_*', 'libcommon/kv/etcd_*'])
+ASKS_MACHINE = re.compile(r'(?:steady_clock|system_clock|high_resolution_clock)::now|random_device|'
+                          r'this_thread::sleep|\b(?:std::)?(?:o|i)?fstream\b|std::thread\b|\bgetenv\(')
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 # Paths of one person's machine.
@@ -120,6 +142,14 @@ def check_include(root, name, place, kind, included):
         return f'{place}: write "{included}" with quotes' if (root / included).is_file() else None
     if ((root / name).parent / (included + '.in')).is_file():
         return None  # made by the build from a template beside this file
+    if made := re.fullmatch(r'(.+?)(\.grpc\.pb\.h|\.pb\.h|\.ff\.hpp)', included):
+        # Made by the build from a .proto; its layer is that of the .proto.
+        source = made[1] + '.proto'
+        if not (root / source).is_file():
+            source = ((root / name).parent / source).resolve().relative_to(root.resolve()).as_posix()
+        if not (root / source).is_file():
+            return f'{place}: "{included}" is made from no .proto of this tree'
+        included = source
     if not (root / included).is_file():
         return f'{place}: "{included}" is no file: includes are relative to the root of the repository'
     used = layer_of(included)
@@ -142,7 +172,11 @@ def main():
         if layer_of(name) is None:
             problems.append(f'{name}: in no layer: add its folder to the table in tools/dev/check_layers.py')
             continue
+        over_env = (any(fnmatch.fnmatchcase(name, p) for p in OVER_ENV[0])
+                    and not any(fnmatch.fnmatchcase(name, p) for p in OVER_ENV[1]))
         for number, line in enumerate((root / file).read_text(encoding='utf-8').splitlines(), 1):
+            if over_env and (found := ASKS_MACHINE.search(line.split('//')[0])):
+                problems.append(f"{name}:{number}: '{found[0]}' asks the machine; ask the Env, so that it can be simulated")
             if found := INCLUDE.match(line):
                 if problem := check_include(root, name, f'{name}:{number}', found[1], found[2]):
                     problems.append(problem)
