@@ -13,7 +13,7 @@
 #include "hfreduce/communicator_impl.hpp"
 #include "hfreduce/unique_id.hpp"
 #include "libcommon/base/file.hpp"
-#include "libcommon/net/tcp_socket.hpp"
+#include "libcommon/net/socket.hpp"
 
 namespace ff::hfreduce {
 namespace {
@@ -141,11 +141,11 @@ Result<> CommunicatorImpl::join(const UniqueId& id, UniqueFd listener) {
 }
 
 Result<> CommunicatorImpl::gather_table(const UniqueId& id, UniqueFd listener, const Deadline& deadline) {
-  const net::SocketAddress rendezvous{id.address, id.port};
+  const net::Address rendezvous = net::Address::tcp(id.address, id.port);
   if (rank_ == 0) {
     if (!listener) listener = take_listener_of(id);
     if (!listener) {
-      FF_TRY_ASSIGN(listener, net::listen_tcp(rendezvous));
+      FF_TRY_ASSIGN(listener, net::listen_on(rendezvous));
     }
     ::fcntl(listener.get(), F_SETFL, ::fcntl(listener.get(), F_GETFL) | O_NONBLOCK);
     // A probe may take as long as a call, within what a person waits for an error message.
@@ -158,8 +158,8 @@ Result<> CommunicatorImpl::gather_table(const UniqueId& id, UniqueFd listener, c
   }
   FF_TRY_ASSIGN(member_, control::Member::connect(rendezvous, deadline));
   const std::string address = config_.interface_address.empty() ? member_->local_address() : config_.interface_address;
-  FF_TRY_ASSIGN(reserve_listener_, net::listen_tcp({address, 0}));
-  FF_TRY_ASSIGN(const net::SocketAddress reserve, net::local_address(reserve_listener_.get()));
+  FF_TRY_ASSIGN(reserve_listener_, net::listen_on(net::Address::tcp(address, 0)));
+  FF_TRY_ASSIGN(const net::Address reserve, net::local_address(reserve_listener_.get()));
   FF_TRY_ASSIGN(listener_, NetListener::create(address, id.token));
 
   control::Hello hello;

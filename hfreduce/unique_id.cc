@@ -9,7 +9,7 @@
 #include <map>
 #include <mutex>
 
-#include "libcommon/net/tcp_socket.hpp"
+#include "libcommon/net/socket.hpp"
 
 namespace ff::hfreduce {
 namespace {
@@ -75,8 +75,8 @@ Result<UniqueId> Communicator::create_id(const std::string& address) {
   UniqueId id;
   id.address = address;
   FF_TRY_ASSIGN(id.token, random_token());
-  FF_TRY_ASSIGN(UniqueFd listener, net::listen_tcp({address, 0}));
-  FF_TRY_ASSIGN(const net::SocketAddress bound, net::local_address(listener.get()));
+  FF_TRY_ASSIGN(UniqueFd listener, net::listen_on(net::Address::tcp(address, 0)));
+  FF_TRY_ASSIGN(const net::Address bound, net::local_address(listener.get()));
   id.port = bound.port;
   const std::lock_guard lock(pending().mutex);
   pending().by_token[id.token] = std::move(listener);

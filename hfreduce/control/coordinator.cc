@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "libcommon/net/tcp_socket.hpp"
+#include "libcommon/net/socket.hpp"
 
 namespace ff::hfreduce::control {
 namespace {
@@ -104,7 +104,7 @@ void Coordinator::accept_strangers() {
       return;
     }
     if (strangers_.size() >= kStrangersMax) continue;  // closes it; an honest rank tries again
-    net::set_connection_options(fd.get());
+    net::tune_connection(fd.get());
     auto peer = std::make_unique<Peer>(Peer{.fd = std::move(fd),
                                             .reader = {},
                                             .outbox = {},

@@ -8,19 +8,21 @@
 
 #include <cerrno>
 
+#include "libcommon/net/socket.hpp"
+
 namespace ff::hfreduce::control {
 
-Result<std::unique_ptr<Member>> Member::connect(const net::SocketAddress& coordinator, const Deadline& deadline) {
-  auto fd = net::connect_tcp(coordinator, deadline);
+Result<std::unique_ptr<Member>> Member::connect(const net::Address& coordinator, const Deadline& deadline) {
+  auto fd = net::connect_to(coordinator, deadline);
   if (!fd)
     return fail(Error(fd.error().code(),
                       fmt::format("reach rank 0 at {}: {} (is rank 0 running, is MASTER_ADDR right?)",
                                   coordinator.text(), fd.error().message()),
                       fd.error().sys_errno()));
-  FF_TRY_ASSIGN(const net::SocketAddress local, net::local_address(fd->get()));
+  FF_TRY_ASSIGN(const net::Address local, net::local_address(fd->get()));
   UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return fail(errno_error("control: eventfd"));
-  return std::unique_ptr<Member>(new Member(std::move(*fd), std::move(wake), local.address));
+  return std::unique_ptr<Member>(new Member(std::move(*fd), std::move(wake), local.host));
 }
 
 Member::Member(UniqueFd fd, UniqueFd wake, std::string local)

@@ -18,7 +18,7 @@
 #include "hfreduce/control/wire.hpp"
 #include "libcommon/base/deadline.hpp"
 #include "libcommon/base/unique_fd.hpp"
-#include "libcommon/net/tcp_socket.hpp"
+#include "libcommon/net/address.hpp"
 
 namespace ff::hfreduce::control {
 
@@ -28,7 +28,7 @@ class Member final : public FailureSource {
   static constexpr std::chrono::milliseconds kVerdictWait{2000};
 
   // Connects only. The connection tells which of our addresses reaches the others (local_address()).
-  static Result<std::unique_ptr<Member>> connect(const net::SocketAddress& coordinator, const Deadline& deadline);
+  static Result<std::unique_ptr<Member>> connect(const net::Address& coordinator, const Deadline& deadline);
   // Says goodbye and ends the thread.
   ~Member() override;
 

@@ -7,9 +7,9 @@
 #include <ctime>
 
 #include "hfreduce/net/connect.hpp"
-#include "hfreduce/net/socket.hpp"
 #include "libcommon/base/assert.hpp"
 #include "libcommon/base/duration.hpp"
+#include "libcommon/net/socket.hpp"
 
 namespace ff::hfreduce::net {
 namespace {
@@ -85,7 +85,7 @@ Result<> Channel::connect_missing(const Deadline& deadline) {
     // keeps the number of system calls small when deadlines move forward.
     if (link.user_timeout < user_timeout) {
       link.user_timeout = 2 * user_timeout;
-      set_user_timeout(link.fd(), link.user_timeout);
+      ff::net::set_user_timeout(link.fd(), link.user_timeout);
     }
     link.last_tick = tick_;
     active_.push_back(&link);

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <vector>
 
-#include "hfreduce/net/socket.hpp"
+#include "libcommon/net/socket.hpp"
 
 namespace ff::hfreduce::net {
 namespace {
@@ -54,9 +54,9 @@ class Connector {
 
   std::expected<void, ConnectTrouble> begin(const LinkId& id) {
     const auto& to = options_.endpoints[static_cast<std::size_t>(id.peer)];
-    const auto address = resolve(to.address, to.port);
+    const auto address = ff::net::resolve_numeric({.host = to.address, .port = to.port}, ff::net::ResolveFor::kConnect);
     if (!address) return trouble(Trouble::Kind::kLinkLost, id.peer, address.error().message());
-    auto fd = begin_connect(*address, same_machine(id.peer));
+    auto fd = ff::net::begin_connect(*address, {.same_machine = same_machine(id.peer)});
     if (!fd) return trouble(Trouble::Kind::kLinkLost, id.peer, fd.error().message());
     attempts_.push_back({.id = id, .fd = std::move(*fd)});
     return {};
@@ -100,7 +100,7 @@ class Connector {
   // True when the link is made.
   std::expected<bool, ConnectTrouble> advance(Attempt& a) {
     if (!a.connected) {
-      if (const int error = socket_error(a.fd.get()); error != 0)
+      if (const int error = ff::net::socket_error(a.fd.get()); error != 0)
         return trouble(Trouble::Kind::kLinkLost, a.id.peer, std::strerror(error));
       const PreambleBytes bytes = encode_preamble(preamble(a.id));
       if (send(a.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(bytes.size()))
@@ -130,7 +130,7 @@ class Connector {
     for (;;) {
       UniqueFd fd = listener_.take(key, std::chrono::milliseconds(kSliceMs));
       if (fd) {
-        tune_connection(fd.get(), same_machine(id.peer));
+        ff::net::tune_connection(fd.get(), {.same_machine = same_machine(id.peer)});
         adopt(id, std::move(fd));
         return {};
       }

@@ -7,18 +7,19 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "hfreduce/net/socket.hpp"
+#include "libcommon/net/socket.hpp"
 
 namespace ff::hfreduce::net {
 
 Result<std::unique_ptr<TcpListener>> TcpListener::start(const std::string& address, const std::string& token) {
   if (token.size() > kTokenBytesMax) return fail(Errc::kInvalidArgument, "listener: token longer than 128 characters");
-  FF_TRY_ASSIGN(const SocketAddress where, resolve(address, 0));
-  FF_TRY_ASSIGN(UniqueFd listen, listen_on(where));
-  FF_TRY_ASSIGN(const std::uint16_t port, local_port(listen.get()));
+  FF_TRY_ASSIGN(const auto where, ff::net::resolve_numeric({.host = address}, ff::net::ResolveFor::kListen));
+  FF_TRY_ASSIGN(UniqueFd listen, ff::net::listen_on(where));
+  FF_TRY_ASSIGN(const ff::net::Address bound, ff::net::local_address(listen.get()));
   UniqueFd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop) return fail(errno_error("make an eventfd"));
-  return std::unique_ptr<TcpListener>(new TcpListener(std::move(listen), std::move(stop), {address, port}, token));
+  return std::unique_ptr<TcpListener>(
+      new TcpListener(std::move(listen), std::move(stop), {address, bound.port}, token));
 }
 
 TcpListener::TcpListener(UniqueFd listen, UniqueFd stop, Endpoint endpoint, std::string token)

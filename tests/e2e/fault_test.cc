@@ -25,7 +25,7 @@
 #include "hfreduce/communicator.hpp"
 #include "libcommon/base/rng.hpp"
 #include "libcommon/base/unique_fd.hpp"
-#include "libcommon/net/tcp_socket.hpp"
+#include "libcommon/net/socket.hpp"
 
 namespace ff::hfreduce {
 namespace {
@@ -93,7 +93,7 @@ class FaultTest : public ::testing::TestWithParam<Case> {
     auto id = Communicator::create_id();
     ASSERT_TRUE(id.has_value());
     // The id's socket lives in this process; hand a copy to rank 0 by inheritance.
-    UniqueFd listener = *net::listen_tcp({"127.0.0.1", 0});
+    UniqueFd listener = *net::listen_on(net::Address::tcp("127.0.0.1", 0));
     id->port = net::local_address(listener.get())->port;
     ranks_.clear();
     ranks_.resize(kRanks);

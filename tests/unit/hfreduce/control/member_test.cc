@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "hfreduce/control/coordinator.hpp"
-#include "libcommon/net/tcp_socket.hpp"
+#include "libcommon/net/socket.hpp"
 
 namespace ff::hfreduce::control {
 namespace {
@@ -22,12 +22,12 @@ using namespace std::chrono_literals;
 constexpr const char* kToken = "0123456789abcdef0123456789abcdef";
 
 struct Rendezvous {
-  net::SocketAddress at;
+  net::Address at;
   std::unique_ptr<Coordinator> coordinator;
 };
 
 Rendezvous open_rendezvous(int size, std::chrono::milliseconds join = 10s) {
-  auto listener = net::listen_tcp({"127.0.0.1", 0});
+  auto listener = net::listen_on(net::Address::tcp("127.0.0.1", 0));
   Rendezvous r;
   r.at = *net::local_address(listener->get());
   r.coordinator =
@@ -87,7 +87,7 @@ struct RawRank {
     ASSERT_EQ(::send(fd.get(), frame.data(), frame.size(), MSG_NOSIGNAL | flags), static_cast<ssize_t>(frame.size()));
   }
   void hello(const Rendezvous& r, int rank, int size) {
-    auto made = net::connect_tcp(r.at, Deadline::after(5s));
+    auto made = net::connect_to(r.at, Deadline::after(5s));
     ASSERT_TRUE(made.has_value());
     fd = std::move(*made);
     say(MessageType::kHello, encode(hello_of(rank, size)));
@@ -162,7 +162,7 @@ TEST(Member, AReportBeforeTheTableIsOutOnlyCostsItsSenderThePlace) {
 TEST(Member, AStrangerMayNotSendMoreThanAHello) {
   const Rendezvous r = open_rendezvous(2);
   RawRank stranger;
-  auto made = net::connect_tcp(r.at, Deadline::after(5s));
+  auto made = net::connect_to(r.at, Deadline::after(5s));
   ASSERT_TRUE(made.has_value());
   stranger.fd = std::move(*made);
   // A frame that announces a megabyte and never ends.
@@ -254,7 +254,7 @@ TEST(Member, WrongTokenSizeOrRankIsRefusedWithTheReason) {
 
 TEST(Member, GarbageDoesNotDisturbTheRendezvous) {
   const Rendezvous r = open_rendezvous(2);
-  auto stranger = net::connect_tcp(r.at, Deadline::after(1s));
+  auto stranger = net::connect_to(r.at, Deadline::after(1s));
   ASSERT_TRUE(stranger.has_value());
   const std::string noise(500, 'x');
   ASSERT_EQ(::send(stranger->get(), noise.data(), noise.size(), 0), 500);
