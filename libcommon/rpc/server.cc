@@ -50,11 +50,6 @@ Authorize allow_local_user(std::uint32_t uid) {
   };
 }
 
-ServerCore::~ServerCore() {
-  while (ServerLink* link = links.pop_front()) delete link;
-  while (ServerLink* link = dead.pop_front()) delete link;
-}
-
 void ServerCore::reap_soon() {
   if (reaping) return;
   reaping = true;

@@ -83,7 +83,13 @@ class ServerCore {
  public:
   ServerCore(runtime::Env& e, const ServerOptions& o)
       : env(e), options(o), admission(o.admission), cache(o.deduplication), connections(e), handlers(e) {}
-  ~ServerCore();
+
+  // Deletes its links at its end.
+  struct Links : runtime::IntrusiveList<ServerLink, ServerLink> {
+    ~Links() {
+      while (ServerLink* link = pop_front()) delete link;
+    }
+  };
 
   runtime::Env& env;
   const ServerOptions options;
@@ -93,16 +99,15 @@ class ServerCore {
   std::unordered_map<std::uint32_t, std::unique_ptr<MethodState>> methods;
   metrics::Counter refused;
   metrics::Counter violations;
-  runtime::IntrusiveList<ServerLink, ServerLink> links;  // owned
-  runtime::IntrusiveList<ServerLink, ServerLink>
-      dead;  // owned; reaped from the ready queue, outside any call of theirs
-  runtime::IntrusiveList<ServerCall, ServerCall> calls;  // in the order of arrival
   std::size_t link_count = 0;
+  Links links;
+  Links dead;  // reaped from the ready queue, outside any call of theirs
+  runtime::IntrusiveList<ServerCall, ServerCall> calls;  // in the order of arrival
   bool stopping = false;
   bool reaping = false;
   runtime::WaitQueue changed;  // a call or a link has gone
   runtime::Scope connections;  // accept loops, the reaper
-  runtime::Scope handlers;     // first to be destroyed: its frames hold calls
+  runtime::Scope handlers;     // first to be destroyed: its frames hold calls, which report to their links
 
   void reap_soon();
 
