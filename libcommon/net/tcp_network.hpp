@@ -41,7 +41,7 @@ struct TcpOptions {
   bool bulk_checksum = false;  // CRC-32C of bulk, where the peer asks for it too
 
   std::uint16_t lanes_per_plane = 1;
-  std::size_t segment_bytes = 256u << 10;
+  std::size_t segment_bytes = 1u << 20;
   std::size_t lane_window_bytes = 4u << 20;   // bulk under way on one lane
   std::size_t send_queue_bytes = 8u << 20;    // of messages not yet written, for each connection
   std::size_t assembly_bytes = 256u << 20;    // of half-received messages, all connections together; waits beyond

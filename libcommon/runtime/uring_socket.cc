@@ -20,6 +20,8 @@ namespace ff::runtime {
 namespace {
 
 constexpr std::size_t kOperationBytesMax = std::size_t{1} << 30;  // answers are ints
+constexpr std::size_t kLowWaterBytesMin = 64u << 10;              // reads worth two more system calls
+constexpr std::size_t kLowWaterBytesMax = 128u << 10;             // well below any receive buffer, or nobody would wake
 
 }  // namespace
 
@@ -66,14 +68,27 @@ Task<Result<>> UringSocket::read_exact(std::span<std::byte> into) {
   std::size_t got = 0;
   while (got < into.size()) {
     const std::size_t bytes = std::min(into.size() - got, kOperationBytesMax);
+    const bool large = bytes >= kLowWaterBytesMin;
+    set_low_water(large ? std::min(bytes, kLowWaterBytesMax) : 1);
     FF_CO_TRY_ASSIGN(const int result, co_await UringOperation(ring_, [&](io_uring_sqe& sqe) {
-                       io_uring_prep_recv(&sqe, fd_.get(), into.data() + got, bytes, MSG_WAITALL);
+                       io_uring_prep_recv(&sqe, fd_.get(), into.data() + got, bytes, large ? 0 : MSG_WAITALL);
+                       if (large) sqe.ioprio = IORING_RECVSEND_POLL_FIRST;
                      }));
     if (result == 0) co_return fail(early_end(got, into.size()));
     if (result < 0 && result != -EINTR && result != -EAGAIN) co_return fail(socket_error("receive", -result));
     if (result > 0) got += static_cast<std::size_t>(result);
   }
   co_return {};
+}
+
+// The kernel wakes a reader for every packet, some thirty times for a segment of bulk. With a low-water mark it wakes
+// when a good part is there, which the recv waits for (POLL_FIRST) instead of taking crumbs.
+void UringSocket::set_low_water(std::size_t bytes) noexcept {
+  const int wanted = static_cast<int>(bytes);
+  if (wanted == low_water_) return;
+  // Refused (not every kind of socket has one): then every packet wakes, as before.
+  (void)::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted);
+  low_water_ = wanted;
 }
 
 Task<Result<>> UringSocket::write(std::span<const iovec> parts) {

@@ -20,9 +20,12 @@ class UringSocket final : public Socket {
   int fd() const noexcept override { return fd_.get(); }
 
  private:
+  void set_low_water(std::size_t bytes) noexcept;
+
   UringRing& ring_;
   UringReceiveBuffers& buffers_;
   UniqueFd fd_;
+  int low_water_ = 1;
   bool more_waits_ = false;  // the last receive() left something behind
   bool reading_ = false;
   bool writing_ = false;
