@@ -11,10 +11,10 @@ namespace {
 
 using runtime::Task;
 
-constexpr std::size_t kFramesMax = 64;               // small frames in one write
-constexpr std::uint64_t kWriteBytesMax = 1u << 20;   // payload in one write, of each direction's kind
-constexpr std::uint64_t kCheckedBytes = 256u << 10;  // of a segment with a checksum: still in the cache when sent
-constexpr std::size_t kPayloadsMax = 256;            // in one write
+constexpr std::size_t kFramesMax = 64;                // small frames in one write
+constexpr std::uint64_t kWriteBytesMax = 1u << 20;    // payload in one write, of each direction's kind
+constexpr std::uint64_t kShareBytesMin = 256u << 10;  // below it a transfer is not spread over lanes
+constexpr std::size_t kPayloadsMax = 256;             // in one write
 
 }  // namespace
 
@@ -44,19 +44,17 @@ void BulkEngine::fill(BulkLane& lane) {
     add_frame(batch, std::move(lane.frames.front()));
     lane.frames.pop_front();
   }
-  // A checksum is computed just before the kernel reads the bytes: one segment at a time stays in the cache.
-  const std::uint64_t write_max = checksum_ ? kCheckedBytes : kWriteBytesMax;
-  while (!lane.answers.empty() && batch.payload_bytes < write_max && batch.headers.size() < kPayloadsMax / 2)
+  while (!lane.answers.empty() && batch.payload_bytes < kWriteBytesMax && batch.headers.size() < kPayloadsMax / 2)
     add_answer(lane);
   const std::uint64_t answered = batch.payload_bytes;
   // Of what waits, a lane takes its share, so that one transfer uses all lanes.
   const std::uint64_t share = std::max<std::uint64_t>(waiting_bytes_ / std::max<std::size_t>(lanes_.size(), 1), 1);
   // Large segments cost fewer wake-ups of the receiver; no larger than the share, or one lane would take it all.
-  const std::uint64_t segment =
-      std::min<std::uint64_t>(host_.options().segment_bytes, std::max(kCheckedBytes, checksum_ ? 0 : share));
+  const std::uint64_t segment = std::min<std::uint64_t>(host_.options().segment_bytes, std::max(kShareBytesMin, share));
   std::uint64_t taken = 0;
-  while (!waiting_.empty() && taken < std::min(share, write_max) && batch.payload_bytes - answered < write_max &&
-         lane.under_way < host_.options().lane_window_bytes && batch.headers.size() < kPayloadsMax) {
+  while (!waiting_.empty() && taken < std::min(share, kWriteBytesMax) &&
+         batch.payload_bytes - answered < kWriteBytesMax && lane.under_way < host_.options().lane_window_bytes &&
+         batch.headers.size() < kPayloadsMax) {
     const std::uint64_t before = lane.under_way;
     add_segment(lane, segment);
     taken += lane.under_way - before;

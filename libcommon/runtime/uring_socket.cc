@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::size_t kOperationBytesMax = std::size_t{1} << 30;  // answers are ints
 constexpr std::size_t kLowWaterBytesMin = 64u << 10;              // reads worth two more system calls
-constexpr std::size_t kLowWaterBytesMax = 128u << 10;             // well below any receive buffer, or nobody would wake
+constexpr std::size_t kLowWaterBytesMax = 256u << 10;             // well below any receive buffer, or nobody would wake
 
 }  // namespace
 
