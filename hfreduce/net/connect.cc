@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "libcommon/net/socket.hpp"
+#include "libcommon/net/traffic_class.hpp"
 
 namespace ff::hfreduce::net {
 namespace {
@@ -139,6 +140,8 @@ class Connector {
   }
 
   void adopt(const LinkId& id, UniqueFd fd) {
+    // Marks packets; where the kernel refuses, the data travels as before.
+    static_cast<void>(ff::net::apply_to_socket(fd.get(), ff::net::TrafficClass::kCollective));
     links_.set(std::make_unique<Link>(std::move(fd), id.peer, id.lane, options_.group_id, options_.trace));
   }
 
