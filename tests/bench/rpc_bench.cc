@@ -36,11 +36,9 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// `spin`: as grpc_echo's client, which polls in open loops, so that both clients see an answer when it comes and the
-// servers (both sleep) are compared.
-Result<std::unique_ptr<runtime::RealEnv>> make_env(const std::string& role, bool checksum, runtime::Duration spin) {
+Result<std::unique_ptr<runtime::RealEnv>> make_env(const std::string& role, bool checksum) {
   raise_descriptor_limit();
-  FF_TRY_ASSIGN(auto env, runtime::RealEnv::create({.spin = spin}));
+  FF_TRY_ASSIGN(auto env, runtime::RealEnv::create({}));
   net::TcpOptions options;
   options.endpoint.identity.role = role;
   options.endpoint.identity.instance_id = env->rng().next() | 1;
@@ -92,7 +90,7 @@ Task<Result<>> serve_until_stopped(runtime::Env& env, std::int64_t port, std::pr
 Result<int> serve(const Settings& settings) {
   block_termination();
   // Checksums are used where the client asks for them too.
-  FF_TRY_ASSIGN(auto env, make_env("server", true, {}));
+  FF_TRY_ASSIGN(auto env, make_env("server", true));
   std::promise<Result<std::uint16_t>> bound;
   std::thread reactor([&] { (void)env->run(serve_until_stopped(*env, settings.listen_port, bound)); });
   FF_TRY_ASSIGN(const std::uint16_t port, bound.get_future().get());
@@ -169,7 +167,7 @@ Task<Result<>> run_load(Load& load, Caller caller) {
 }
 
 Result<int> run_client(const Settings& settings, Caller caller) {
-  FF_TRY_ASSIGN(auto env, make_env("client", settings.checksum, settings.load.rate > 0 ? runtime::Duration(1ms) : 0ms));
+  FF_TRY_ASSIGN(auto env, make_env("client", settings.checksum));
   Load load{.settings = settings, .env = *env};
   const double cpu_before = cpu_seconds();
   const auto start = Clock::now();
@@ -228,7 +226,7 @@ Task<Result<>> hold(runtime::Env& env, const Settings& settings, std::promise<Re
 
 Result<int> run_idle(const Settings& settings) {
   block_termination();
-  FF_TRY_ASSIGN(auto env, make_env("client", false, {}));
+  FF_TRY_ASSIGN(auto env, make_env("client", false));
   std::promise<Result<>> opened;
   std::thread reactor([&] { (void)env->run(hold(*env, settings, opened)); });
   const Result<> all = opened.get_future().get();
