@@ -4,10 +4,10 @@
 //            0  are you there?            any number
 //            1  mark your sockets         traffic class: the connection's, as its opener asked; no answer
 //            2  open the bulk lanes       0; asked by the accepting side, which cannot connect; no answer
-//            3  drop a lane               bits 32..47 its number, 0..31 a serial. The pong says that nothing that came
-//            by
-//                                         that lane will be written to memory any more: what it carried may be sent
-//                                         again by another lane without a late duplicate overwriting newer bytes.
+//            3  drop a lane               bits 32..47 its number, 0..31 a serial. The pong says that nothing that
+//                                         came by that lane will be written to memory any more: what it carried may
+//                                         be sent again by another lane without a late duplicate overwriting newer
+//                                         bytes.
 #pragma once
 
 #include <cstdint>

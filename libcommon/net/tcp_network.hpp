@@ -5,16 +5,16 @@
 //            Each lane is a socket with a handshake of its own (auth.hpp).
 // Messages   Queued messages leave with one writev a loop iteration: up to 64 frames or 256 KiB. Always checksummed.
 // Bulk       Cut into segments that idle lanes take (the faster lane carries more). Segments go from the caller's
-// memory
-//            to the socket and from the socket to exposed memory; user space copies nothing (bulk_bytes_copied counts),
-//            except under TLS, which cannot work without. Acknowledgements travel on the lane of their segment, so they
-//            flow while messages are paused.
+//            memory to the socket and from the socket to exposed memory; user space copies nothing (bulk_bytes_copied
+//            counts), except under TLS, which cannot work without. Acknowledgements travel on the lane of their
+//            segment, so they flow while messages are paused.
 // Failover   What a lost bulk lane carried is sent again by others, after the peer has confirmed that it dropped the
 //            lane (ping.hpp); the lane is reopened with back-off. Messages have no second path, because their order and
 //            count must hold: the connection ends with its control lane. connect() tries all planes in order.
-// Liveness   A silent peer is pinged; silent for `peer_timeout` it is gone. A frame that stops growing for as long,
-// too. Bounds     Each queue below. A connection idle costs a few KiB. Reactors   A network serves one: the lanes of a
-// connection must reach the listener that accepted its first. A process
+// Liveness   A silent peer is pinged; silent for `peer_timeout` it is gone. So is one whose frame stops growing for as
+//            long.
+// Bounds     Each queue below. A connection idle costs a few KiB.
+// Reactors   A network serves one: the lanes of a connection must reach the listener that accepted its first. A process
 //            with several reactors gives each a port of its own.
 // Threads    Those of the RealEnv.
 #pragma once
