@@ -101,7 +101,7 @@ class ServerCore {
   metrics::Counter violations;
   std::size_t link_count = 0;
   Links links;
-  Links dead;  // reaped from the ready queue, outside any call of theirs
+  Links dead;                                            // reaped from the ready queue, outside any call of theirs
   runtime::IntrusiveList<ServerCall, ServerCall> calls;  // in the order of arrival
   bool stopping = false;
   bool reaping = false;

@@ -25,14 +25,15 @@ class EtcdCluster {
  public:
   static bool installed() { return std::system("command -v etcd >/dev/null 2>&1") == 0; }
 
-  explicit EtcdCluster(int members) {
+  // `script`: tests/bench/etcd_cluster.py, where it lies.
+  EtcdCluster(const std::string& script, int members) {
     std::array<int, 2> in{}, out{};
     FF_ASSERT(::pipe2(in.data(), O_CLOEXEC) == 0 && ::pipe2(out.data(), O_CLOEXEC) == 0);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-    std::vector<std::string> words{"python3", "-B", FF_ETCD_CLUSTER, "--members", std::to_string(members)};
+    std::vector<std::string> words{"python3", "-B", script, "--members", std::to_string(members)};
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);

@@ -30,7 +30,7 @@ class Cluster final : public ::testing::Environment {
  public:
   void SetUp() override {
     if (!tests::EtcdCluster::installed()) GTEST_SKIP() << "etcd is not installed (tools/dev/install test)";
-    running_ = std::make_unique<tests::EtcdCluster>(kMembers);
+    running_ = std::make_unique<tests::EtcdCluster>(FF_ETCD_CLUSTER, kMembers);
   }
   void TearDown() override { running_.reset(); }
   static constexpr int kMembers = 3;
