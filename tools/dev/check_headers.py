@@ -21,7 +21,8 @@ import sys
 import tree
 
 DROPPED_WITH_VALUE = {'-o', '-MF', '-MQ', '-MT'}
-DROPPED = {'-c', '-MD', '-MMD', '-g'}
+# Colours would be control characters in the report of the test run, which is XML.
+DROPPED = {'-c', '-MD', '-MMD', '-g', '-fcolor-diagnostics', '-fdiagnostics-color=always'}
 
 
 def compile_flags(build, root):
