@@ -81,7 +81,7 @@ Task<Result<>> UringSocket::read_exact(std::span<std::byte> into) {
   co_return {};
 }
 
-// The kernel wakes a reader for every packet, some thirty times for a segment of bulk. With a low-water mark it wakes
+// The kernel wakes a reader for every packet, many times for a segment of bulk. With a low-water mark it wakes
 // when a good part is there, which the recv waits for (POLL_FIRST) instead of taking crumbs.
 void UringSocket::set_low_water(std::size_t bytes) noexcept {
   const int wanted = static_cast<int>(bytes);
