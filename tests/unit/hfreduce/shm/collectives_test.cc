@@ -243,6 +243,8 @@ TEST_P(VCollectives, TakeEveryRanksOwnCounts) {
       return v;
     };
 
+    const auto fill = [&send](const Bytes& from) { std::ranges::copy(from, send.data); };
+
     OpDesc op = v_op(Collective::kAllGatherV, 1);
     op.send = send.data;
     op.recv = recv.data;
@@ -250,7 +252,7 @@ TEST_P(VCollectives, TakeEveryRanksOwnCounts) {
     op.recv_counts = counts;
     op.recv_displs = displs;
     op.signature = 17;
-    std::memcpy(send.data, gather_in[r].data(), gather_in[r].size());
+    fill(gather_in[r]);
     ASSERT_TRUE(ranks[rank].run(op, progress));
     for (std::size_t s = 0; s < kSize; ++s)
       for (std::uint64_t i = 0; i < counts[s]; ++i) ASSERT_EQ(int_at(displs[s] + i), source_at(gather_in[s], i));
@@ -261,7 +263,7 @@ TEST_P(VCollectives, TakeEveryRanksOwnCounts) {
     op.recv = recv.data;
     op.recv_counts = counts;
     op.signature = 18;
-    std::memcpy(send.data, scatter_in[r].data(), scatter_in[r].size());
+    fill(scatter_in[r]);
     ASSERT_TRUE(ranks[rank].run(op, progress));
     const std::uint64_t begin = std::accumulate(counts.begin(), counts.begin() + rank, std::uint64_t{0});
     for (std::uint64_t i = 0; i < counts[r]; ++i) ASSERT_EQ(int_at(i), source_at(sums, begin + i));
@@ -281,7 +283,7 @@ TEST_P(VCollectives, TakeEveryRanksOwnCounts) {
     op.recv_counts = in_counts;
     op.recv_displs = in_displs;
     op.signature = 19;
-    std::memcpy(send.data, all_in[r].data(), all_in[r].size());
+    fill(all_in[r]);
     const Result<> outcome = ranks[rank].run(op, progress);
     ASSERT_TRUE(outcome) << outcome.error().message();
     for (std::size_t s = 0; s < kSize; ++s)
