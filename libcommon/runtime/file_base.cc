@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -19,7 +21,8 @@ namespace ff::runtime {
 FileBase::~FileBase() { FF_ASSERT(uses_ == 0, path_, uses_); }
 
 Result<> FileBase::check_open(std::string_view operation) const {
-  if (fd_ && !closing_) return {};
+  // In this order: while it is being closed, `fd_` is a thread's of the pool.
+  if (!closing_ && fd_) return {};
   return fail(Errc::kInvalidArgument, fmt::format("{}: {}: the file was closed", path_, operation));
 }
 
@@ -103,6 +106,16 @@ std::size_t direct_alignment([[maybe_unused]] const struct statx& about) noexcep
   }
 #endif
   return kUsual;
+}
+
+bool set_direct(int fd, bool direct) noexcept {
+  const int flags = ::fcntl(fd, F_GETFL);
+  return flags >= 0 && ::fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+}
+
+std::int64_t block_device_bytes(int fd) noexcept {
+  std::uint64_t bytes = 0;
+  return ::ioctl(fd, BLKGETSIZE64, &bytes) == 0 ? static_cast<std::int64_t>(bytes) : -errno;
 }
 
 Result<std::vector<std::string>> list_folder(const std::string& path) {

@@ -76,8 +76,17 @@ int open_flags(const OpenOptions& options) noexcept;
 // What direct I/O on this file must be aligned to; 0: there is none. From a statx() with kDirectAlignmentMask.
 extern const unsigned kDirectAlignmentMask;
 std::size_t direct_alignment(const struct statx& about) noexcept;
+// A file system without direct I/O may refuse it after the file was created, and an exclusive open cannot be tried
+// again: such a file is opened buffered and made direct afterwards.
+inline bool direct_after_open(const OpenOptions& options) noexcept {
+  return options.direct && options.create && options.exclusive;
+}
+// False when the file system has no direct I/O. Does not block.
+bool set_direct(int fd, bool direct) noexcept;
 
 // Blocking calls, for threads of the offload pool.
+// Of a block device, whose stat() says 0. Negative errno.
+std::int64_t block_device_bytes(int fd) noexcept;
 Result<std::vector<std::string>> list_folder(const std::string& path);
 Result<SpaceInfo> space_of(const std::string& path);
 

@@ -36,6 +36,8 @@ class ReceiveBuffers : public Received::Lender {
   Received lend(std::uint32_t index, std::size_t bytes) noexcept;
   void give_back(std::uint32_t index) noexcept final;
 
+  // REQUIRES of wait(): true now, or there may be nobody left who wakes the waiter.
+  bool all_lent() const noexcept { return lent_ == count_; }
   // Until a buffer may be had; in the order of asking. Try again then: others may have been faster.
   WaitQueue::Wait wait() noexcept { return waiting_.wait(); }
   void pass_on() noexcept { waiting_.wake_one(); }

@@ -67,7 +67,8 @@ void Scope::finished(std::optional<Error> error) {
     error_ = error;
     context_.cancel(std::move(*error));
   }
-  if (running_ == 0 && joining_ != nullptr) context_.env().ready(*joining_);
+  // Once: tasks may be spawned and end again before the one that joins has run.
+  if (running_ == 0 && joining_ != nullptr) context_.env().ready(*std::exchange(joining_, nullptr));
 }
 
 Task<Result<>> Scope::join() {

@@ -9,22 +9,18 @@ Task<Result<Semaphore::Permit>> Semaphore::acquire(std::uint64_t count) {
     co_return fail(Errc::kInvalidArgument,
                    fmt::format("semaphore: {} permits asked, only {} exist (ask for fewer)", count, capacity_));
   }
-  if (waiting_ > 0 || available_ < count) {
-    struct Counted {
-      std::uint64_t& n;
-      explicit Counted(std::uint64_t& counter) noexcept : n(counter) { ++n; }
-      ~Counted() { --n; }
-    } counted(waiting_);
-    // Whoever leaves the head of the line, with permits or without, lets the next one up.
-    struct NextTurn {
-      WaitQueue& turn;
-      bool head = false;
-      ~NextTurn() {
-        if (head) turn.wake_one();
+  if (has_head_ || available_ < count) {
+    // Whoever leaves the head of the line, with permits or without, lets the next one up. Those who gave up while they
+    // were behind it have left the line already, though they may not have run yet.
+    struct Headship {
+      Semaphore& line;
+      bool held = false;
+      ~Headship() {
+        if (held && !line.turn_.wake_one()) line.has_head_ = false;
       }
-    } next{turn_};
-    if (waiting_ > 1) FF_CO_TRY(co_await turn_.wait());
-    next.head = true;
+    } headship{*this};
+    if (has_head_) FF_CO_TRY(co_await turn_.wait());
+    headship.held = has_head_ = true;
     while (available_ < count) FF_CO_TRY(co_await permits_.wait());
     available_ -= count;
     co_return Permit(*this, count);
@@ -34,7 +30,7 @@ Task<Result<Semaphore::Permit>> Semaphore::acquire(std::uint64_t count) {
 }
 
 std::optional<Semaphore::Permit> Semaphore::try_acquire(std::uint64_t count) noexcept {
-  if (waiting_ > 0 || available_ < count) return std::nullopt;
+  if (has_head_ || available_ < count) return std::nullopt;
   available_ -= count;
   return Permit(*this, count);
 }

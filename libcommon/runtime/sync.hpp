@@ -44,16 +44,16 @@ class Semaphore {
   std::optional<Permit> try_acquire(std::uint64_t count = 1) noexcept;
   std::uint64_t available() const noexcept { return available_; }
   std::uint64_t capacity() const noexcept { return capacity_; }
-  bool contended() const noexcept { return waiting_ > 0; }
+  bool contended() const noexcept { return has_head_; }
 
  private:
   void release(std::uint64_t count) noexcept;
 
   std::uint64_t available_;
   std::uint64_t capacity_;
-  std::uint64_t waiting_ = 0;
-  WaitQueue turn_;     // those behind the first
-  WaitQueue permits_;  // the first, waiting for permits
+  bool has_head_ = false;  // somebody is the first in line, or has been woken to be
+  WaitQueue turn_;         // those behind the first
+  WaitQueue permits_;      // the first, waiting for permits
 };
 
 class Mutex {

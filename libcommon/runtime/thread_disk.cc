@@ -33,20 +33,27 @@ struct Opened {
 };
 
 Result<Opened> open_file(const std::string& path, OpenOptions options) {
+  const bool direct = options.direct;
+  const bool after = direct_after_open(options);
+  if (after) options.direct = false;
   UniqueFd fd(::open(path.c_str(), open_flags(options), kNewFileMode));
-  if (!fd && !(options.direct && errno == EINVAL)) return fail(file_error(path, "open", errno));
-  if (!options.direct) return Opened{std::move(fd), 1};
-  if (fd) {
-    struct statx about{};
-    if (::statx(fd.get(), "", AT_EMPTY_PATH, kDirectAlignmentMask, &about) != 0) {
-      return fail(file_error(path, "open", errno));
-    }
-    if (const std::size_t alignment = direct_alignment(about)) return Opened{std::move(fd), alignment};
-    options.exclusive = false;  // it is there now, and it is ours
+  if (!fd && options.direct && errno == EINVAL) {
+    // This file system has no direct I/O.
+    options.direct = false;
+    return open_file(path, options);
   }
-  // This file system has no direct I/O.
-  options.direct = false;
-  return open_file(path, options);
+  if (!fd) return fail(file_error(path, "open", errno));
+  if (!direct || (after && !set_direct(fd.get(), true))) return Opened{std::move(fd), 1};
+  struct statx about{};
+  if (::statx(fd.get(), "", AT_EMPTY_PATH, kDirectAlignmentMask, &about) != 0) {
+    return fail(file_error(path, "open", errno));
+  }
+  std::size_t alignment = direct_alignment(about);
+  if (alignment == 0) {
+    (void)set_direct(fd.get(), false);
+    alignment = 1;
+  }
+  return Opened{std::move(fd), alignment};
 }
 
 }  // namespace

@@ -63,9 +63,14 @@ Task<Result<std::uint64_t>> ThreadFile::size() {
   Use use(*this);
   struct stat about{};
   int failed = 0;
-  FF_CO_TRY(co_await on_thread([this, &about, &failed] { failed = ::fstat(fd(), &about) == 0 ? 0 : errno; }));
+  std::int64_t bytes = 0;
+  FF_CO_TRY(co_await on_thread([this, &about, &failed, &bytes] {
+    failed = ::fstat(fd(), &about) == 0 ? 0 : errno;
+    bytes = S_ISBLK(about.st_mode) ? block_device_bytes(fd()) : about.st_size;
+  }));
+  if (failed == 0 && bytes < 0) failed = static_cast<int>(-bytes);
   if (failed != 0) co_return fail(error("ask for size", failed));
-  co_return static_cast<std::uint64_t>(about.st_size);
+  co_return static_cast<std::uint64_t>(bytes);
 }
 
 Task<Result<>> ThreadFile::fallocate(const char* operation, int mode, std::uint64_t offset, std::uint64_t bytes) {

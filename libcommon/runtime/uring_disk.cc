@@ -30,27 +30,31 @@ Task<Result<int>> UringDisk::open_fd(const char* path, int flags) {
 }
 
 Task<Result<std::unique_ptr<File>>> UringDisk::open(std::string path, OpenOptions options) {
+  bool direct = options.direct;
+  const bool after = direct_after_open(options);
+  if (after) options.direct = false;
   FF_CO_TRY_ASSIGN(int opened, co_await open_fd(path.c_str(), open_flags(options)));
+  if (opened == -EINVAL && options.direct) {
+    // This file system has no direct I/O. The file is there now, and empty if that was asked.
+    direct = options.direct = false;
+    FF_CO_TRY_ASSIGN(opened, co_await open_fd(path.c_str(), open_flags(options)));
+  }
+  if (opened < 0) co_return fail(file_error(path, "open", -opened));
+  UniqueFd fd(opened);
   std::size_t alignment = 1;
-  if (options.direct && opened >= 0) {
+  if (direct && (!after || set_direct(opened, true))) {
     struct statx about{};
-    UniqueFd direct(opened);
     FF_CO_TRY_ASSIGN(const int asked, co_await UringOperation(ring_, [&](io_uring_sqe& sqe) {
                        io_uring_prep_statx(&sqe, opened, "", AT_EMPTY_PATH, kDirectAlignmentMask, &about);
                      }));
     if (asked < 0) co_return fail(file_error(path, "open", -asked));
     alignment = direct_alignment(about);
-    if (alignment > 0) (void)direct.release();
+    if (alignment == 0) {
+      (void)set_direct(opened, false);
+      alignment = 1;
+    }
   }
-  if (options.direct && (opened == -EINVAL || alignment == 0)) {
-    // This file system has no direct I/O. The file is there now, and empty if that was asked.
-    options.direct = false;
-    options.exclusive = options.exclusive && opened < 0;
-    alignment = 1;
-    FF_CO_TRY_ASSIGN(opened, co_await open_fd(path.c_str(), open_flags(options)));
-  }
-  if (opened < 0) co_return fail(file_error(path, "open", -opened));
-  co_return std::make_unique<UringFile>(ring_, buffers_, env_, pool_, std::move(path), UniqueFd(opened), alignment);
+  co_return std::make_unique<UringFile>(ring_, buffers_, env_, pool_, std::move(path), std::move(fd), alignment);
 }
 
 Task<Result<FileInfo>> UringDisk::info(std::string path) {

@@ -81,10 +81,14 @@ Task<Result<std::uint64_t>> UringFile::size() {
   Use use(*this);
   struct statx about{};
   FF_CO_TRY_ASSIGN(const int result, co_await UringOperation(ring_, [&](io_uring_sqe& sqe) {
-                     io_uring_prep_statx(&sqe, fd(), "", AT_EMPTY_PATH, STATX_SIZE, &about);
+                     io_uring_prep_statx(&sqe, fd(), "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, &about);
                    }));
   if (result < 0) co_return fail(error("ask for size", -result));
-  co_return about.stx_size;
+  if (!S_ISBLK(about.stx_mode)) co_return about.stx_size;
+  std::int64_t bytes = 0;
+  FF_CO_TRY(co_await on_thread([this, &bytes] { bytes = block_device_bytes(fd()); }));
+  if (bytes < 0) co_return fail(error("ask for size", static_cast<int>(-bytes)));
+  co_return static_cast<std::uint64_t>(bytes);
 }
 
 Task<Result<>> UringFile::fallocate(const char* operation, int mode, std::uint64_t offset, std::uint64_t bytes) {

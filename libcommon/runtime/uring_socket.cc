@@ -51,8 +51,9 @@ Task<Result<Received>> UringSocket::receive() {
       co_return Received();
     }
     if (result == -ENOBUFS) {
+      // That was so when the kernel looked; buffers may have come back before we were told.
       my_turn = false;
-      FF_CO_TRY(co_await buffers_.wait());
+      if (buffers_.all_lent()) FF_CO_TRY(co_await buffers_.wait());
       my_turn = true;
     } else if (result == -EAGAIN) {
       if (std::exchange(my_turn, false)) buffers_.pass_on();

@@ -31,6 +31,17 @@ class ManualEnv final : public Env {
   void settle() {
     while (Waiter* waiter = ready_.pop_front()) waiter->resume();
   }
+  // A simulation runs what is ready in any order.
+  void run_oldest() {
+    if (Waiter* waiter = ready_.pop_front()) waiter->resume();
+  }
+  void settle_newest_first() {
+    while (!ready_.empty()) {
+      Waiter& newest = ready_.back();
+      newest.unlink();
+      newest.resume();
+    }
+  }
   void advance(Duration by) {
     const Time end = now_ + by;
     settle();

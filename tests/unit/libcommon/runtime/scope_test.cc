@@ -104,6 +104,33 @@ TEST(Scope, JoinWaitsForWhatIsSpawnedBetweenTheLastEndAndItsWaking) {
   EXPECT_EQ(log, "x");
 }
 
+TEST(Scope, TasksThatEndTwiceBeforeJoinRunsWakeItOnce) {
+  ManualEnv env;
+  Scope scope(env), others(env);
+  WaitQueue both;
+  auto member = [&]() -> Task<Result<>> { co_return co_await both.wait(); };
+  auto nothing = []() -> Task<Result<>> { co_return {}; };
+  auto outsider = [&]() -> Task<void> {
+    (void)co_await both.wait();
+    scope.spawn(nothing());
+  };
+  int joined = 0;
+  auto joiner = [&]() -> Task<void> {
+    (void)co_await scope.join();
+    ++joined;
+  };
+  scope.spawn(member());
+  others.spawn(outsider());
+  others.spawn(joiner());
+  env.settle();
+  both.wake_all();
+  env.run_oldest();  // the member ends, which makes the joiner ready
+  env.run_oldest();  // the outsider spawns what ends before the joiner runs
+  env.settle_newest_first();
+  EXPECT_EQ(joined, 1);
+  EXPECT_EQ(scope.running(), 0u);
+}
+
 TEST(Scope, DestroyedWithRunningTasksIsABug) {
   auto leave = [] {
     ManualEnv env;

@@ -77,6 +77,38 @@ TEST_F(SyncTest, ACancelledWaiterInTheMiddleIsSkipped) {
   EXPECT_EQ(semaphore.available(), 1u);
 }
 
+// Cancelled in the same round in which the head leaves: there is nobody to hand the lead to, and who comes next must
+// not queue behind a waiter that is about to give up.
+TEST_F(SyncTest, ALineWhoseOnlyWaiterWasCancelledIsEmpty) {
+  Semaphore semaphore(1);
+  Scope impatient(env);
+  WaitQueue round;
+  auto holder = semaphore.try_acquire(1);
+  scope.spawn(hold(semaphore, 1, 1s, log, 'a'));  // the head
+  env.settle();
+  impatient.spawn(hold(semaphore, 1, 1s, log, 'x'));  // behind it
+  auto come_later = [&]() -> Task<Result<>> {
+    FF_CO_TRY(co_await round.wait());
+    co_return co_await hold(semaphore, 1, 1s, log, 'f');
+  };
+  scope.spawn(come_later());
+  env.settle();
+  holder->release();   // the head is ready,
+  round.wake_one();    // then the newcomer,
+  impatient.cancel();  // then the one that gives up
+  env.settle();
+  EXPECT_EQ(log, "a");
+  env.advance(1s);
+  EXPECT_EQ(log, "af");
+  scope.spawn(hold(semaphore, 1, 1s, log, 'g'));
+  env.advance(5s);
+  EXPECT_EQ(log, "afg");
+  EXPECT_EQ(semaphore.available(), 1u);
+  EXPECT_FALSE(semaphore.contended());
+  scope.cancel();
+  env.settle();
+}
+
 TEST_F(SyncTest, PermitsMoveAndAreGivenBackOnce) {
   Semaphore semaphore(2);
   {
