@@ -91,8 +91,10 @@ void BulkEngine::again(Segment segment) {
   link(*operation);
 }
 
-Task<Error> BulkEngine::serve(std::shared_ptr<BulkLane> lane) {
+Task<Error> BulkEngine::serve(std::shared_ptr<BulkLane> lane, std::uint64_t drops_before) {
   if (closed_) co_return *closed_;
+  if (drops(lane->number) != drops_before)
+    co_return Error(Errc::kUnavailable, "bulk lane: the peer has dropped it before it stood");
   if (lanes_.contains(lane->number)) co_return Error(Errc::kAlreadyExists, "bulk lane: opened twice at once");
   ++host_.counters().lanes_opened;
   no_lane_since_.reset();
@@ -116,6 +118,7 @@ Task<Error> BulkEngine::serve(std::shared_ptr<BulkLane> lane) {
 }
 
 Task<Result<>> BulkEngine::drop_lane(std::uint16_t number, const char* why) {
+  ++drops_[number];
   const auto at = lanes_.find(number);
   if (at == lanes_.end()) co_return {};
   const std::shared_ptr<BulkLane> lane = at->second;
@@ -178,11 +181,16 @@ void BulkEngine::send_fence(std::uint16_t number) {
   }
   for (auto& [other, lane] : lanes_) {
     if (lane->why) continue;
+    if (!lane->has_work() && !carries_fence(*lane)) lane->progress = host_.env().now();
     fence.carrier = lane.get();
     fence.number = drop_lane_number(number, next_fence_++);
     post_frame(*lane, {.type = FrameType::kPing, .transfer = fence.number});
     return;
   }
+}
+
+bool BulkEngine::carries_fence(const BulkLane& lane) const noexcept {
+  return std::ranges::any_of(fences_, [&](const auto& fence) { return fence.second.carrier == &lane; });
 }
 
 void BulkEngine::fence_passed(std::uint16_t number) {
@@ -197,7 +205,8 @@ void BulkEngine::tick(runtime::Time now) {
   const TcpOptions& options = host_.options();
   std::vector<std::shared_ptr<BulkLane>> stuck;
   for (auto& [number, lane] : lanes_)
-    if (lane->has_work() && now - lane->progress >= options.lane_timeout) stuck.push_back(lane);
+    if ((lane->has_work() || carries_fence(*lane)) && now - lane->progress >= options.lane_timeout)
+      stuck.push_back(lane);
   for (const auto& lane : stuck)
     lane->cut(Error(Errc::kTimeout, fmt::format("bulk lane {}: no progress within its time", lane->number)));
 

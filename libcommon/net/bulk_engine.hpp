@@ -50,10 +50,18 @@ class BulkEngine {
   runtime::Task<Result<>> run(BulkKind kind, std::byte* memory, RemoteMemory remote, std::uint64_t bytes);
 
   // Serves the lane until it is lost or cancelled, and gives its work back. Returns why it ended.
+  // `drops`: drops() from before the peer could send on this lane. When it was dropped since, it is not served: the
+  // peer has been told that nothing of it comes any more.
   // REQUIRES: drop_lane() of this number came before.
-  runtime::Task<Error> serve(std::shared_ptr<BulkLane> lane);
-  // Cuts a lane, if it is there, and returns when nothing of it is written to memory any more.
+  runtime::Task<Error> serve(std::shared_ptr<BulkLane> lane, std::uint64_t drops);
+  // Cuts a lane, if it is there, and returns when nothing of it is written to memory any more; nor of one that is about
+  // to be served. REQUIRES: 0 < number < kLanesMax.
   runtime::Task<Result<>> drop_lane(std::uint16_t number, const char* why);
+  // How often that was.
+  std::uint64_t drops(std::uint16_t number) const noexcept {
+    const auto at = drops_.find(number);
+    return at == drops_.end() ? 0 : at->second;
+  }
   // Why the last attempt to open a lane failed, for the errors of those who wait for one.
   void open_failed(Error why) { last_failure_ = std::move(why); }
 
@@ -101,6 +109,7 @@ class BulkEngine {
   void lane_lost(BulkLane& lane);
   void send_fence(std::uint16_t number);
   void send_fences_of(const BulkLane* carrier);
+  bool carries_fence(const BulkLane& lane) const noexcept;
   void fence_passed(std::uint16_t number);
   void again(Segment segment);
   void link(BulkOperation& operation);
@@ -113,6 +122,7 @@ class BulkEngine {
   ExposureTable exposures_;
   std::map<std::uint16_t, std::shared_ptr<BulkLane>> lanes_;
   std::map<std::uint16_t, Fence> fences_;
+  std::map<std::uint16_t, std::uint64_t> drops_;
   runtime::IntrusiveList<BulkOperation, BulkOperation> waiting_;  // operations with bytes not given to a lane
   std::uint64_t waiting_bytes_ = 0;
   std::uint64_t next_transfer_ = 1;

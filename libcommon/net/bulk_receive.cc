@@ -15,6 +15,7 @@ using runtime::Task;
 
 constexpr unsigned kDiscardedInRowMax = 4096;  // segments for nothing, before the peer is given up
 constexpr std::size_t kFramesQueuedMax = 8192;
+constexpr std::size_t kPushAnswersQueuedMax = 128 << 10;  // acknowledgements are small, and a window may be many
 constexpr std::size_t kAnswersQueuedMax = 4096;
 constexpr std::uint8_t kCorruptMax = 3;
 
@@ -45,7 +46,10 @@ Task<Result<>> BulkEngine::read_lane(BulkLane& lane) {
     FF_CO_TRY(co_await lane.socket->read_exact(head));
     FF_CO_TRY_ASSIGN(const FrameHeader header, decode_frame_header(head));
     lane.progress = host_.env().now();
-    if (header.type == FrameType::kBulk) {
+    const bool bulk = header.type == FrameType::kBulk;
+    if (lane.frames.size() > (bulk ? kPushAnswersQueuedMax : kFramesQueuedMax))
+      co_return fail(Errc::kExhausted, "bulk lane: the peer sends and does not read the answers");
+    if (bulk) {
       if (checksum_ && header.length > 0 && (header.flags & kFlagPayloadChecked) == 0)
         co_return fail(Errc::kCorrupt, "bulk lane: a segment without checksum, where both sides agreed on one");
       FF_CO_TRY((header.flags & kFlagPulled) != 0 ? co_await on_pulled(lane, header)
@@ -56,8 +60,6 @@ Task<Result<>> BulkEngine::read_lane(BulkLane& lane) {
     const auto payload = std::span(small).first(header.length);
     if (!payload.empty()) FF_CO_TRY(co_await lane.socket->read_exact(payload));
     FF_CO_TRY(check_payload(header, payload));
-    if (lane.frames.size() > kFramesQueuedMax)
-      co_return fail(Errc::kExhausted, "bulk lane: the peer sends requests and does not read the answers");
     switch (header.type) {
       case FrameType::kBulkAck: FF_CO_TRY(on_ack(lane, header)); break;
       case FrameType::kBulkNack: FF_CO_TRY(on_nack(lane, header, payload)); break;
@@ -97,7 +99,7 @@ Task<Result<>> BulkEngine::discard(BulkLane& lane, std::uint64_t bytes) {
     bytes -= part;
     lane.progress = host_.env().now();
   }
-  co_return discarded();
+  co_return {};
 }
 
 // A peer may be late to learn of a revocation; one that never learns is a burden.
@@ -124,6 +126,7 @@ Task<Result<>> BulkEngine::on_pushed(BulkLane& lane, FrameHeader header) {
   Result<std::shared_ptr<Region>> found = exposures_.find(header.region, header.offset, header.length, Access::kPush);
   if (!found) {
     FF_CO_TRY(co_await discard(lane, header.length));
+    FF_CO_TRY(discarded());
     refuse(lane, header, 0, found.error());
     co_return {};
   }
@@ -153,7 +156,7 @@ Task<Result<>> BulkEngine::on_pulled(BulkLane& lane, FrameHeader header) {
   BulkOperation* const operation = segment.operation;
   bool good = true;
   if (operation == nullptr || operation->finished()) {
-    FF_CO_TRY(co_await discard(lane, header.length));
+    FF_CO_TRY(co_await discard(lane, header.length));  // it was we who gave up: no offence
   } else {
     const std::span<std::byte> into(operation->memory + header.offset, header.length);
     FF_CO_TRY(co_await place(lane, operation->kernel, into));
@@ -242,6 +245,8 @@ Task<Result<>> BulkEngine::on_ping(BulkLane& lane, std::uint64_t number) {
   if (ping_purpose(number) == PingPurpose::kDropLane) {
     const std::uint16_t dropped = dropped_lane(number);
     if (dropped == lane.number) co_return fail(Errc::kCorrupt, "bulk lane: asked to drop itself");
+    if (dropped == 0 || dropped >= kLanesMax)
+      co_return fail(Errc::kCorrupt, fmt::format("bulk lane: asked to drop lane {}, which cannot be", dropped));
     FF_CO_TRY(co_await drop_lane(dropped, "bulk lane: the peer has lost it"));
   }
   post_frame(lane, {.type = FrameType::kPong, .transfer = number});

@@ -1,5 +1,6 @@
 // Sending of bulk: what the next write of a lane takes.
 #include <fmt/core.h>
+#include <limits.h>
 
 #include <algorithm>
 
@@ -15,6 +16,8 @@ constexpr std::size_t kFramesMax = 64;                // small frames in one wri
 constexpr std::uint64_t kWriteBytesMax = 1u << 20;    // payload in one write, of each direction's kind
 constexpr std::uint64_t kShareBytesMin = 256u << 10;  // below it a transfer is not spread over lanes
 constexpr std::size_t kPayloadsMax = 256;             // in one write
+constexpr std::size_t kPartsMax = 2 * kPayloadsMax;   // in one write, or one more; requests are parts without payload
+static_assert(kFramesMax + kPartsMax < IOV_MAX);
 
 }  // namespace
 
@@ -54,7 +57,7 @@ void BulkEngine::fill(BulkLane& lane) {
   std::uint64_t taken = 0;
   while (!waiting_.empty() && taken < std::min(share, kWriteBytesMax) &&
          batch.payload_bytes - answered < kWriteBytesMax && lane.under_way < host_.options().lane_window_bytes &&
-         batch.headers.size() < kPayloadsMax) {
+         batch.headers.size() < kPayloadsMax && batch.parts.size() < kPartsMax) {
     const std::uint64_t before = lane.under_way;
     add_segment(lane, segment);
     taken += lane.under_way - before;

@@ -96,14 +96,18 @@ Task<Result<Lane>> shake_as_server(std::unique_ptr<runtime::Socket> socket, cons
       step = handshake.feed(message.type, message.payload);
     }
     if (!step) co_return fail(co_await refuse(*wire.socket, handshake, std::move(step).error()));
-    if (step->done) FF_CO_TRY(co_await server.links.admit(*step->done, handshake.lane()));
+    std::uint64_t admission = 0;
+    if (step->done) {
+      FF_CO_TRY_ASSIGN(admission, co_await server.links.admit(*step->done, handshake.lane()));
+    }
     if (step->send) {
       if (Result<> sent = co_await send_frame(*wire.socket, std::move(*step->send)); !sent) {
         if (step->done && handshake.lane() == 0) server.links.withdraw(step->done->id);
         co_return fail(std::move(sent).error());
       }
     }
-    if (step->done) co_return Lane{std::move(wire.socket), std::move(*step->done), handshake.lane(), wire.encrypted};
+    if (step->done)
+      co_return Lane{std::move(wire.socket), std::move(*step->done), handshake.lane(), wire.encrypted, admission};
   }
 }
 

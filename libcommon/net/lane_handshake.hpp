@@ -22,6 +22,7 @@ struct Lane {
   LinkSession link;
   std::uint16_t number = 0;  // 0: control
   bool encrypted = false;
+  std::uint64_t admission = 0;  // where we accepted it: what admit() gave
 };
 
 // `link`: null for lane 0 of a new link. `tls`: null for a plain lane.
@@ -34,9 +35,9 @@ struct LaneServer {
   class Links {
    public:
     virtual std::optional<LinkSession> find(const LinkId& id) = 0;
-    // The peer has proved itself and is about to be told so: an error refuses it. After lane 0 was admitted and
-    // shake_as_server() fails all the same, `withdraw` is called.
-    virtual runtime::Task<Result<>> admit(LinkSession link, std::uint16_t number) = 0;
+    // The peer has proved itself and is about to be told so: an error refuses it; else Lane::admission. After lane 0
+    // was admitted and shake_as_server() fails all the same, `withdraw` is called.
+    virtual runtime::Task<Result<std::uint64_t>> admit(LinkSession link, std::uint16_t number) = 0;
     virtual void withdraw(const LinkId& id) noexcept = 0;
 
    protected:

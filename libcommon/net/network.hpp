@@ -41,6 +41,9 @@ struct RemoteMemory {
   std::uint64_t bytes = 0;
 };
 
+// The least bound of a connection's queue: while less than this waits, no transport refuses a message as kExhausted.
+inline constexpr std::size_t kSendQueueBytesMin = 64u << 10;
+
 enum class Access : std::uint8_t { kPush = 1, kPull = 2, kBoth = 3 };  // what the peer may do
 
 // Local memory that one peer may reach. Keep the memory until revoke() has returned (or the Exposure was never given
@@ -81,8 +84,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // For messages to people: "10.0.0.1:9000 (stored 12)".
   virtual std::string peer_text() const = 0;
 
-  // Queues a message. kExhausted: more than the queue's bound waits already (the peer reads slowly: wait for
-  // writable(), or drop the peer); kInvalidArgument: too large; kUnavailable: closed.
+  // Queues a message. kExhausted: as much as the queue's bound, or more, waits already (the peer reads slowly: wait for
+  // writable(), or drop the peer); the size of this message does not matter. kInvalidArgument: too large; kUnavailable:
+  // closed.
   virtual Result<> send(Message message) = 0;
   // Until less than half of the bound is queued.
   virtual runtime::Task<Result<>> writable() = 0;

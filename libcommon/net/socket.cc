@@ -224,6 +224,11 @@ Result<Address> peer_address(int fd) {
   return name.address();
 }
 
+Address numeric_address(const Address& asked, int fd) {
+  if (asked.is_unix()) return asked;
+  return peer_address(fd).value_or(asked);
+}
+
 bool is_same_machine(int fd) noexcept {
   const auto local = local_name(fd), peer = peer_name(fd);
   if (!local || !peer) return false;

@@ -62,6 +62,9 @@ void set_user_timeout(int fd, std::chrono::milliseconds timeout) noexcept;
 // Numeric; for TCP in the form that connects back.
 Result<Address> local_address(int fd);
 Result<Address> peer_address(int fd);
+// Where a connection went that was made to `asked`: the numeric address of its peer, so that another one to the same
+// place needs no resolver. `asked` for Unix sockets, or when the kernel does not say.
+Address numeric_address(const Address& asked, int fd);
 // Whether both ends of a connection are on this machine: Unix, loopback, or the same address at both ends.
 bool is_same_machine(int fd) noexcept;
 

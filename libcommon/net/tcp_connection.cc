@@ -24,6 +24,12 @@ void put_header(Message& message, const FrameHeader& header) {
   std::ranges::copy(encode_frame_header(header), message.before(kFrameHeaderBytes));
 }
 
+Result<> check_remote(const char* what, std::uint64_t bytes, const RemoteMemory& remote) {
+  if (bytes <= remote.bytes && remote.offset <= UINT64_MAX - remote.bytes) return {};
+  return fail(Errc::kInvalidArgument, fmt::format("{} {} bytes: the remote memory is {} bytes at {}", what, bytes,
+                                                  remote.bytes, remote.offset));
+}
+
 }  // namespace
 
 class TcpConnection::TcpExposure final : public Exposure {
@@ -64,14 +70,12 @@ void TcpConnection::start(ConnectionHandler& handler) {
   handler_ = &handler;
   received_ = host_.env().now();
   if (scope_ != nullptr) scope_->spawn(read_control());
-  // Closed before it was started: its owner is told all the same, from the ready queue.
+  // Closed before it was started: its owner is told all the same, from the loop.
   if (served_) host_.tell_closed(*this);
 }
 
-Task<void> TcpConnection::tell_closed() {
-  const auto self = std::static_pointer_cast<TcpConnection>(shared_from_this());
+void TcpConnection::tell_closed() {
   if (handler_ != nullptr && !std::exchange(told_, true)) handler_->on_closed(*this, *why_);
-  co_return;
 }
 
 Task<void> TcpConnection::serve() {
@@ -97,7 +101,7 @@ Task<void> TcpConnection::serve() {
   writable_.fail_all(ended());
   served_ = true;
   host_.forget(*this);
-  co_await tell_closed();
+  tell_closed();
 }
 
 // After close(): what is queued leaves, the peer is told why, and its end is awaited, because closing a socket with
@@ -213,7 +217,7 @@ Task<Result<>> TcpConnection::write_batch() {
 void TcpConnection::tick(runtime::Time now) {
   if (broken_) return;
   const TcpOptions& options = host_.options();
-  const bool reading = handler_ != nullptr && !paused_;
+  const bool reading = handler_ != nullptr && !paused_ && !waiting_for_memory_;
   if (reading && now - received_ >= options.peer_timeout)
     return fail_with(Error(Errc::kUnavailable, partial_ ? "a frame began and did not go on (the peer is stuck)"
                                                         : "nothing heard from the peer, and no answer to pings"));
@@ -243,9 +247,7 @@ Result<std::unique_ptr<Exposure>> TcpConnection::expose(std::span<std::byte> mem
 Task<Result<>> TcpConnection::push(std::span<const std::byte> from, RemoteMemory to) {
   const auto self = shared_from_this();
   if (why_) co_return fail(ended());
-  if (from.size() > to.bytes)
-    co_return fail(Errc::kInvalidArgument,
-                   fmt::format("push of {} bytes into remote memory of {}", from.size(), to.bytes));
+  FF_CO_TRY(check_remote("push", from.size(), to));
   if (from.empty()) co_return {};
   co_return co_await bulk().run(BulkKind::kPush, const_cast<std::byte*>(from.data()), to, from.size());
 }
@@ -253,9 +255,7 @@ Task<Result<>> TcpConnection::push(std::span<const std::byte> from, RemoteMemory
 Task<Result<>> TcpConnection::pull(RemoteMemory from, std::span<std::byte> into) {
   const auto self = shared_from_this();
   if (why_) co_return fail(ended());
-  if (into.size() > from.bytes)
-    co_return fail(Errc::kInvalidArgument,
-                   fmt::format("pull of {} bytes from remote memory of {}", into.size(), from.bytes));
+  FF_CO_TRY(check_remote("pull", into.size(), from));
   if (into.empty()) co_return {};
   co_return co_await bulk().run(BulkKind::kPull, into.data(), from, into.size());
 }
@@ -278,13 +278,15 @@ void TcpConnection::open_lanes() {
 
 // Opens a bulk lane again and again, while the connection lives.
 Task<void> TcpConnection::keep_lane(std::uint16_t number) {
-  const Address plane = planes_[(number - 1u) / host_.options().lanes_per_plane];
+  Address plane = planes_[(number - 1u) / host_.options().lanes_per_plane];
   runtime::Duration wait = kReopenMin;
   while (!why_) {
+    const std::uint64_t drops = bulk().drops(number);
     Result<Lane> lane = co_await host_.open_lane(plane, traffic_, &link_, number);
     if (lane) {
+      plane = numeric_address(plane, lane->socket->fd());
       const std::shared_ptr<BulkLane> served = bulk_lane(std::move(*lane));
-      bulk().open_failed(co_await bulk().serve(served));
+      bulk().open_failed(co_await bulk().serve(served, drops));
       if (served->useful) wait = kReopenMin;
     } else {
       bulk().open_failed(std::move(lane).error());
@@ -299,12 +301,16 @@ std::shared_ptr<BulkLane> TcpConnection::bulk_lane(Lane lane) const {
   return std::make_shared<BulkLane>(lane.number, std::move(lane.socket), lane.encrypted, host_.env().now());
 }
 
-Task<void> TcpConnection::serve_lane(Lane lane) { (void)co_await bulk().serve(bulk_lane(std::move(lane))); }
+Task<void> TcpConnection::serve_lane(Lane lane) {
+  const std::uint64_t drops = lane.admission;
+  (void)co_await bulk().serve(bulk_lane(std::move(lane)), drops);
+}
 
-Task<Result<>> TcpConnection::before_lane(std::uint16_t number) {
+Task<Result<std::uint64_t>> TcpConnection::before_lane(std::uint16_t number) {
   const auto self = shared_from_this();
   if (why_) co_return fail(ended());
-  co_return co_await bulk().drop_lane(number, "bulk lane: the peer has opened it anew");
+  FF_CO_TRY(co_await bulk().drop_lane(number, "bulk lane: the peer has opened it anew"));
+  co_return bulk().drops(number);
 }
 
 void TcpConnection::add_lane(Lane lane) {

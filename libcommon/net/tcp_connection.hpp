@@ -46,12 +46,12 @@ class TcpConnection final : public Connection, public runtime::ListHook<TcpConne
 
   // For the network.
   runtime::Task<void> serve();
-  // Another lane of this connection, before its peer is told that it stands, and after.
-  runtime::Task<Result<>> before_lane(std::uint16_t number);
+  // Another lane of this connection, before its peer is told that it stands (gives its Lane::admission), and after.
+  runtime::Task<Result<std::uint64_t>> before_lane(std::uint16_t number);
   void add_lane(Lane lane);
   void tick(runtime::Time now);
   // Calls on_closed(), once; when served.
-  runtime::Task<void> tell_closed();
+  void tell_closed();
   // Ends it at once.
   void fail_with(Error why);
   const LinkSession& link() const noexcept { return link_; }
@@ -111,7 +111,8 @@ class TcpConnection final : public Connection, public runtime::ListHook<TcpConne
 
   bool paused_ = false;
   runtime::WaitQueue resumed_;
-  bool partial_ = false;  // a frame has begun and not ended
+  bool waiting_for_memory_ = false;  // the reader, for the network's budget
+  bool partial_ = false;             // a frame has begun and not ended
   runtime::Time received_{}, pinged_{};
 
   std::optional<Error> why_;    // closed or failed

@@ -93,10 +93,14 @@ Result<std::size_t> TcpConnection::deliver(std::span<const std::byte> bytes, Fra
   return why_ ? bytes.size() : used;  // after close() what comes is of no interest
 }
 
-// Room for `bytes` in the assembly; waits for the budget of the network.
+// Room for `bytes` in the assembly; waits for the budget of the network, which is no silence of the peer.
 Task<Result<>> TcpConnection::grow(Assembly& assembly, std::size_t bytes) {
   if (assembly.reserve(host_.assembly(), bytes)) co_return {};  // nobody holds some of it while waiting for more
-  FF_CO_TRY_ASSIGN(assembly.permit, co_await host_.assembly().acquire(bytes));
+  waiting_for_memory_ = true;
+  auto permit = co_await host_.assembly().acquire(bytes);
+  waiting_for_memory_ = false;
+  received_ = host_.env().now();
+  FF_CO_TRY_ASSIGN(assembly.permit, std::move(permit));
   assembly.permitted = bytes;
   assembly.bytes.reserve(bytes);
   co_return {};

@@ -32,7 +32,7 @@ class TcpHost {
   // Connects and shakes hands within the handshake timeout. `link`: null for a new link's lane 0.
   virtual runtime::Task<Result<Lane>> open_lane(Address to, TrafficClass traffic, const LinkSession* link,
                                                 std::uint16_t number) = 0;
-  // Calls connection.tell_closed() from the ready queue.
+  // Calls connection.tell_closed() soon, from the loop; also after stop().
   virtual void tell_closed(TcpConnection& connection) = 0;
   // The connection's tasks have ended.
   virtual void forget(TcpConnection& connection) noexcept = 0;

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "libcommon/net/lane_handshake.hpp"
+#include "libcommon/net/name_lookup.hpp"
 #include "libcommon/net/socket.hpp"
 #include "libcommon/net/tcp_connection.hpp"
 #include "libcommon/net/tcp_host.hpp"
@@ -36,7 +37,7 @@ Result<> check(const TcpOptions& o) {
   if (o.segment_bytes < kSegmentBytesMin || o.segment_bytes > kBulkBytesMax)
     return refuse("segment_bytes is 4 KiB to 64 MiB");
   if (o.lane_window_bytes < o.segment_bytes) return refuse("lane_window_bytes is less than segment_bytes");
-  if (o.send_queue_bytes == 0) return refuse("send_queue_bytes is 0");
+  if (o.send_queue_bytes < kSendQueueBytesMin) return refuse("send_queue_bytes is less than 64 KiB");
   if (o.assembly_bytes < 2 * kMessageBytesMax) return refuse("assembly_bytes is less than two of the largest messages");
   if (o.connections_max == 0 || o.pending_handshakes_max == 0 || o.accept_queue_max == 0) return refuse("a bound of 0");
   for (const runtime::Duration d : {o.handshake_timeout, o.ping_interval, o.peer_timeout, o.lane_timeout, o.linger})
@@ -125,12 +126,13 @@ class TcpNetwork final : public Network, public TcpHost, private LaneServer::Lin
     TcpConnection* connection = nullptr;
   };
 
+  Task<void> stop_all();
   Task<void> tick_all();
   Task<void> accept_loop(std::shared_ptr<Acceptor> acceptor);
   Task<Result<>> accept_all(Acceptor& acceptor);
   Task<void> welcome(std::shared_ptr<Acceptor> acceptor, UniqueFd fd);
   std::optional<LinkSession> find(const LinkId& id) override;
-  Task<Result<>> admit(LinkSession link, std::uint16_t number) override;
+  Task<Result<std::uint64_t>> admit(LinkSession link, std::uint16_t number) override;
   void withdraw(const LinkId& id) noexcept override { accepted_.erase(id); }
   Task<Result<Lane>> shake(std::shared_ptr<Acceptor> acceptor, UniqueFd fd);
   Task<Result<Lane>> dial(Address to, TrafficClass traffic, const LinkSession* link, std::uint16_t number);
@@ -140,6 +142,7 @@ class TcpNetwork final : public Network, public TcpHost, private LaneServer::Lin
 
   Endpoint keyless_;
   runtime::Scope scope_;
+  NameLookups look_ups_{scope_};
   std::optional<Error> stopped_;
   bool joining_ = false;
   runtime::Event joined_;
@@ -202,7 +205,7 @@ Task<Result<>> TcpNetwork::accept_all(Acceptor& acceptor) {
       continue;
     }
     wait = kAcceptRetryMin;
-    if (handshakes_ >= options().pending_handshakes_max || accepted_.size() >= options().connections_max) {
+    if (handshakes_ >= options().pending_handshakes_max) {
       ++counters().refused;
       continue;  // closes it
     }
@@ -225,6 +228,7 @@ Task<void> TcpNetwork::welcome(std::shared_ptr<Acceptor> acceptor, UniqueFd fd) 
   }
   const auto known = accepted_.find(lane->link.id);
   if (lane->number > 0) {
+    set_user_timeout(lane->socket->fd(), std::chrono::ceil<milliseconds>(options().lane_timeout));
     if (known != accepted_.end() && known->second.connection != nullptr)
       known->second.connection->add_lane(std::move(*lane));
     co_return;
@@ -259,13 +263,16 @@ std::optional<LinkSession> TcpNetwork::find(const LinkId& id) {
   return at->second.link;
 }
 
-Task<Result<>> TcpNetwork::admit(LinkSession link, std::uint16_t number) {
+Task<Result<std::uint64_t>> TcpNetwork::admit(LinkSession link, std::uint16_t number) {
   const auto known = accepted_.find(link.id);
   if (number == 0) {
     if (known != accepted_.end()) co_return fail(Errc::kAlreadyExists, "handshake: this link stands already");
+    // Only here is it known that this is no lane of a connection that stands.
+    if (accepted_.size() >= options().connections_max)
+      co_return fail(Errc::kExhausted, "handshake: as many connections as there may be");
     const LinkId id = link.id;
     accepted_.emplace(id, Accepted{std::move(link), nullptr});
-    co_return {};
+    co_return 0;
   }
   if (known == accepted_.end() || known->second.connection == nullptr)
     co_return fail(Errc::kNotFound, "handshake: a lane of a link that does not stand");
@@ -293,7 +300,9 @@ Task<Result<std::shared_ptr<Connection>>> TcpNetwork::connect(PeerAddress to, Co
     if (lane && stopped_) co_return fail(*stopped_);
     if (lane) {
       ++counters().connected;
-      co_return begin(std::move(*lane), to.planes, connect_options.traffic, to.planes[i].text());
+      std::string at = to.planes[i].text();
+      to.planes[i] = numeric_address(to.planes[i], lane->socket->fd());
+      co_return begin(std::move(*lane), std::move(to.planes), connect_options.traffic, std::move(at));
     }
     if ((co_await runtime::current_context()).cancelled()) co_return fail(std::move(lane).error());
     reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", to.planes[i].text(), lane.error().message());
@@ -311,14 +320,7 @@ Task<Result<Lane>> TcpNetwork::open_lane(Address to, TrafficClass traffic, const
 }
 
 Task<Result<Lane>> TcpNetwork::dial(Address to, TrafficClass traffic, const LinkSession* link, std::uint16_t number) {
-  std::vector<SocketAddress> candidates;
-  if (auto numeric = resolve_numeric(to, ResolveFor::kConnect)) {
-    candidates.push_back(*numeric);
-  } else {
-    auto resolved = co_await runtime::offload(env(), [to] { return resolve(to, ResolveFor::kConnect); });
-    FF_CO_TRY(resolved);
-    FF_CO_TRY_ASSIGN(candidates, std::move(*resolved));
-  }
+  FF_CO_TRY_ASSIGN(auto candidates, co_await look_ups_.resolve(to));
   FF_CO_TRY_ASSIGN(UniqueFd fd, co_await connect_any(std::move(candidates), traffic, number > 0));
   co_return co_await shake_as_client(env().adopt(std::move(fd)), options().endpoint,
                                      to.is_unix() ? nullptr : options().tls.get(), link, number);
@@ -364,7 +366,8 @@ void TcpNetwork::forget(TcpConnection& connection) noexcept {
 }
 
 void TcpNetwork::tell_closed(TcpConnection& connection) {
-  if (!stopped_) scope_.spawn(connection.tell_closed());
+  // Not by a task of ours: these may have been joined.
+  (void)env().post([self = connection.shared_from_this()] { static_cast<TcpConnection&>(*self).tell_closed(); });
 }
 
 Task<void> TcpNetwork::tick_all() {
@@ -378,6 +381,11 @@ Task<void> TcpNetwork::tick_all() {
 }
 
 Task<void> TcpNetwork::stop() {
+  runtime::Context root(env());  // whoever asks may be cancelled; the end is an orderly one all the same
+  co_await stop_all().under(root);
+}
+
+Task<void> TcpNetwork::stop_all() {
   if (!stopped_) {
     stopped_ = Error(Errc::kCancelled, "the network was stopped");
     for (auto& [raw, weak] : acceptors_)

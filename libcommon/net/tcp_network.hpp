@@ -13,6 +13,8 @@
 //            count must hold: the connection ends with its control lane. connect() tries all planes in order.
 // Liveness   A silent peer is pinged; silent for `peer_timeout` it is gone. So is one whose frame stops growing for as
 //            long.
+// Names      Looked up off the loop, two at a time. The timeout of connect() covers that too; stop() waits for look-ups
+//            that have begun, for as long as the resolver takes. Lanes go where their name led the first time.
 // Bounds     Each queue below. A connection idle costs a few KiB.
 // Reactors   A network serves one: the lanes of a connection must reach the listener that accepted its first. A process
 //            with several reactors gives each a port of its own.
@@ -43,7 +45,7 @@ struct TcpOptions {
   std::uint16_t lanes_per_plane = 1;
   std::size_t segment_bytes = 1u << 20;
   std::size_t lane_window_bytes = 4u << 20;   // bulk under way on one lane
-  std::size_t send_queue_bytes = 8u << 20;    // of messages not yet written, for each connection
+  std::size_t send_queue_bytes = 8u << 20;    // of messages not yet written, for each connection; 64 KiB or more
   std::size_t assembly_bytes = 256u << 20;    // of half-received messages, all connections together; waits beyond
   std::size_t connections_max = 65536;        // accepted; beyond it new ones are dropped
   std::size_t pending_handshakes_max = 1024;  // accepted and not authenticated; beyond it new ones are dropped

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 
 #include "libcommon/net/ping.hpp"
 #include "libcommon/net/tcp_connection.hpp"
@@ -209,7 +210,8 @@ TEST_P(NetLaneFault, NoLateSegmentOverwritesNewerBytes) {
 
 // A peer in the hands of the test, to see the order of what goes over the wire.
 struct Guest {
-  explicit Guest(const net::Address& at) : raw(at) {}
+  Guest(TcpWorld& server, const net::Address& at) : world(server), raw(at) {}
+  TcpWorld& world;
   RawPeer raw;
   net::LinkSession link;
   std::unique_ptr<RecordingEnd> end;  // the server's end of its connection
@@ -218,8 +220,8 @@ struct Guest {
 class NetFence : public ::testing::Test {
  protected:
   using Body = Task<void> (*)(Guest&, const net::Address&);
-  static void with_guest(Body body) {
-    TcpWorld world;
+  static void with_guest(Body body, TcpWorldOptions options = {}) {
+    TcpWorld world(std::move(options));
     world.run(around(world, body));
   }
   static Task<bool> open(RawPeer& lane, Guest& guest, std::uint16_t number) {
@@ -235,7 +237,7 @@ class NetFence : public ::testing::Test {
   static Task<void> around(TcpWorld& world, Body body) {
     auto listener = co_await world.server().listen(world.listen_at());
     FF_CO_ASSERT(listener);
-    Guest guest((*listener)->address());
+    Guest guest(world, (*listener)->address());
     auto link = co_await guest.raw.shake(test_endpoint("guest", 66));
     FF_CO_ASSERT(link);
     guest.link = std::move(*link);
@@ -282,6 +284,69 @@ TEST_F(NetFence, SegmentsOfALostLaneAreSentAgainOnlyAfterThePeerHasDroppedIt) {
   });
 }
 
+TEST_F(NetFence, ALaneThatDoesNotAnswerAFenceIsCutAndAnotherAsked) {
+  TcpWorldOptions options;
+  options.tcp.lane_timeout = 300ms;
+  with_guest(
+      [](Guest& guest, const net::Address& at) -> Task<void> {
+        RawPeer first(at), second(at), third(at);
+        FF_CO_ASSERT(co_await open(first, guest, 1));
+        const auto data = pattern(1000, 1);
+        runtime::Scope scope(co_await runtime::current_context());
+        std::optional<Result<>> pushed;
+        scope.spawn(runtime::detail::store((*guest.end)->push(data, {.region = 77, .bytes = 1000}), pushed));
+        auto frame = co_await first.read_frame();
+        EXPECT_TRUE(frame && frame->header.type == net::FrameType::kBulk);
+        EXPECT_TRUE(co_await open(second, guest, 2));
+        (void)co_await runtime::sleep(400ms);  // idle for longer than a lane with work may be
+        first.close();
+        EXPECT_TRUE(asks_to_drop(co_await second.read_frame(), 1));
+        EXPECT_TRUE(co_await second.closed_within(2s));
+        second.close();
+        EXPECT_TRUE(co_await open(third, guest, 3));
+        const auto fence = co_await third.read_frame();
+        EXPECT_TRUE(asks_to_drop(fence, 1));
+        if (fence) third.send_frame({.type = net::FrameType::kPong, .transfer = fence->header.transfer});
+        frame = co_await third.read_frame();
+        EXPECT_TRUE(frame && frame->header.type == net::FrameType::kBulk && frame->payload == data);
+        if (frame)
+          third.send_frame({.type = net::FrameType::kBulkAck, .region = 77, .transfer = frame->header.transfer});
+        EXPECT_TRUE(co_await scope.join());
+        EXPECT_TRUE(pushed && *pushed);
+      },
+      options);
+}
+
+TEST_F(NetFence, AnswersToPullsThatWeHaveGivenUpAreNoOffenceOfThePeer) {
+  with_guest([](Guest& guest, const net::Address& at) -> Task<void> {
+    RawPeer lane(at);
+    FF_CO_ASSERT(co_await open(lane, guest, 1));
+    std::vector<std::byte> into(8192);
+    const Result<> pulled =
+        co_await runtime::with_timeout(50ms, "pull", (*guest.end)->pull({.region = 77, .bytes = into.size()}, into));
+    EXPECT_FALSE(pulled);
+    const auto request = co_await lane.read_frame();
+    FF_CO_ASSERT(request && request->header.type == net::FrameType::kPull);
+    std::vector<std::byte> answers;
+    for (std::uint64_t i = 0; i < into.size(); ++i) {  // a byte at a time is within the rules
+      const auto head = net::encode_frame_header({.type = net::FrameType::kBulk,
+                                                  .flags = net::kFlagPulled,
+                                                  .length = 1,
+                                                  .region = 1,
+                                                  .offset = i,
+                                                  .transfer = request->header.transfer});
+      answers.insert(answers.end(), head.begin(), head.end());
+      answers.push_back(std::byte{1});
+    }
+    EXPECT_TRUE(co_await lane.send_all(answers));
+    lane.send_frame({.type = net::FrameType::kPing, .transfer = 1});
+    const auto pong = co_await lane.read_frame();
+    EXPECT_TRUE(pong && pong->header.type == net::FrameType::kPong);
+    EXPECT_FALSE((*guest.end)->closed());
+    EXPECT_EQ(std::ranges::count(into, std::byte{0}), static_cast<std::ptrdiff_t>(into.size()));
+  });
+}
+
 TEST_F(NetFence, ALaneIsGoneBeforeThePeerIsToldSo) {
   with_guest([](Guest& guest, const net::Address& at) -> Task<void> {
     RawPeer first(at), second(at);
@@ -304,6 +369,38 @@ TEST_F(NetFence, ALaneIsGoneBeforeThePeerIsToldSo) {
     EXPECT_TRUE(co_await first.closed_within(200ms));
     EXPECT_EQ(std::ranges::count(memory, std::byte{2}), 1000);
     EXPECT_EQ((*exposure)->arrived(), 0u);
+    co_await (*exposure)->revoke();
+  });
+}
+
+// Between the peer's being told that its lane stands and our serving it, the peer may lose it and ask for its end.
+TEST_F(NetFence, ALaneThatWasDroppedBeforeItStoodIsNotServed) {
+  with_guest([](Guest& guest, const net::Address& at) -> Task<void> {
+    auto& connection = static_cast<net::TcpConnection&>(**guest.end);
+    std::vector<std::byte> memory(1000);
+    auto exposure = connection.expose(memory, net::Access::kPush);
+    FF_CO_ASSERT(exposure);
+    RawPeer second(at);
+    FF_CO_ASSERT(co_await open(second, guest, 2));
+    const auto admission = co_await connection.before_lane(1);
+    FF_CO_ASSERT(admission);
+    std::array<int, 2> fds{-1, -1};
+    FF_CO_ASSERT(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0);
+    const UniqueFd peer(fds[1]);
+    net::Lane lane{
+        .socket = guest.world.env().adopt(UniqueFd(fds[0])), .link = guest.link, .number = 1, .admission = *admission};
+    second.send_frame({.type = net::FrameType::kPing, .transfer = net::drop_lane_number(1, 5)});
+    const auto pong = co_await second.read_frame();
+    EXPECT_TRUE(pong && pong->header.type == net::FrameType::kPong);
+    const auto head = net::encode_frame_header(
+        {.type = net::FrameType::kBulk, .length = 1000, .region = (*exposure)->remote().region, .transfer = 1});
+    EXPECT_EQ(::send(peer.get(), head.data(), head.size(), MSG_NOSIGNAL), static_cast<ssize_t>(head.size()));
+    const std::vector<std::byte> late(1000, std::byte{1});
+    EXPECT_EQ(::send(peer.get(), late.data(), late.size(), MSG_NOSIGNAL), 1000);
+    connection.add_lane(std::move(lane));
+    (void)co_await runtime::sleep(50ms);
+    EXPECT_EQ((*exposure)->arrived(), 0u);
+    EXPECT_EQ(std::ranges::count(memory, std::byte{0}), 1000);
     co_await (*exposure)->revoke();
   });
 }

@@ -329,7 +329,7 @@ TEST_P(NetPeerFault, ASlowReaderCostsBoundedMemoryAndDoesNotDelayOthers) {
 
 TEST_P(NetPeerFault, ManyHalfReceivedMessagesStayWithinTheBudget) {
   TcpWorldOptions options = quick();
-  options.tcp.peer_timeout = 2s;
+  options.tcp.peer_timeout = 1s;
   options.tcp.assembly_bytes = 8u << 20;
   with_server(options, [](TcpWorld& world, Good& good) -> Task<void> {
     std::vector<std::unique_ptr<Guest>> guests;
@@ -344,6 +344,7 @@ TEST_P(NetPeerFault, ManyHalfReceivedMessagesStayWithinTheBudget) {
     EXPECT_LE(world.server_stats().assembly_bytes_now, 8u << 20);
     EXPECT_GE(world.server_stats().assembly_bytes_now, 6u << 20);
     EXPECT_TRUE(co_await good.served());  // whole messages need none of it
+    // Two at a time: those who wait for memory are not blamed for what is not read.
     for (auto& guest : guests)
       EXPECT_TRUE(co_await guest->end->until([&] { return guest->end->closed.has_value(); }, 6s));
     EXPECT_EQ(world.server_stats().assembly_bytes_now, 0u);
@@ -449,6 +450,66 @@ TEST_P(NetPeerFault, SegmentsAreCheckedOneByOneAndEndlessWrongOnesEndThePeer) {
     EXPECT_EQ(guest->end->closed->code(), Errc::kPermission) << guest->end->closed->message();
     EXPECT_GE(world.server_stats().bulk_discarded, 4096u);
     EXPECT_EQ(world.server_stats().bulk_corrupt, 1u);
+  });
+}
+
+TEST_P(NetPeerFault, APeerThatPushesAndReadsNoAnswersLosesItsLane) {
+  TcpWorldOptions options;
+  options.tcp.lane_timeout = 60s;  // by the bound of what is queued, not by time
+  with_server(options, [](TcpWorld& world, Good& good) -> Task<void> {
+    const auto guest = co_await invite(good);
+    FF_CO_ASSERT(guest);
+    std::vector<std::byte> memory(1);
+    auto exposure = (*guest->end)->expose(memory, net::Access::kPush);
+    FF_CO_ASSERT(exposure);
+    RawPeer lane(good.at());
+    FF_CO_ASSERT(co_await lane.shake(test_endpoint("guest", 66), &guest->link));
+    const int little = 4096;
+    ::setsockopt(lane.fd(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    const auto head = net::encode_frame_header(
+        {.type = FrameType::kBulk, .length = 1, .region = (*exposure)->remote().region, .transfer = 1});
+    std::vector<std::byte> thousand;
+    for (int i = 0; i < 1000; ++i) {
+      thousand.insert(thousand.end(), head.begin(), head.end());
+      thousand.push_back(std::byte{1});
+    }
+    // The kernel holds some hundred thousand answers; the server may hold as many, and no more.
+    for (int i = 0; i < 1000 && world.server_stats().lanes_lost == 0; ++i)
+      if (!co_await lane.send_all(thousand)) break;
+    EXPECT_EQ(world.server_stats().lanes_lost, 1u);
+    co_await (*exposure)->revoke();
+    EXPECT_TRUE(co_await good.served());
+    (*guest->end)->close(Error(Errc::kCancelled, "done"));
+    EXPECT_TRUE(co_await guest->end->until([&] { return guest->end->closed.has_value(); }));
+  });
+}
+
+// While the server has no memory for a message it does not read, and so cannot hear that its sender lives.
+TEST_P(NetPeerFault, AHealthyPeerIsKeptWhileItsMessageWaitsForMemory) {
+  TcpWorldOptions options = quick();
+  options.tcp.assembly_bytes = 8u << 20;
+  with_server(options, [](TcpWorld&, Good& good) -> Task<void> {
+    std::vector<std::unique_ptr<Guest>> slow;
+    for (int i = 0; i < 2; ++i) {
+      slow.push_back(co_await invite(good));
+      FF_CO_ASSERT(slow.back());
+      slow.back()->raw.send(net::encode_frame_header({.type = FrameType::kMessage, .flags = 1, .length = 3500u << 10}));
+      slow.back()->raw.send(std::string(1000, 'x'));
+    }
+    (void)co_await runtime::sleep(50ms);
+    ++good.asked;
+    EXPECT_TRUE((*good.ends.client)->send(net::Message(3u << 20)));
+    for (int i = 0; i < 60; ++i) {  // three times the time after which a silent peer is given up
+      (void)co_await runtime::sleep(25ms);
+      for (auto& guest : slow) guest->raw.send("x");
+    }
+    EXPECT_EQ(good.ends.server->received, 0u);
+    EXPECT_FALSE((*good.ends.server)->closed());
+    EXPECT_FALSE((*good.ends.client)->closed());
+    for (auto& guest : slow) guest->raw.close();
+    EXPECT_TRUE(co_await good.ends.server->until([&] { return good.ends.server->received == good.asked; }, 5s));
+    for (auto& guest : slow)
+      EXPECT_TRUE(co_await guest->end->until([&] { return guest->end->closed.has_value(); }, 5s));
   });
 }
 

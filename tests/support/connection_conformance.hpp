@@ -297,6 +297,48 @@ TEST_P(ConnectionConformance, BulkOutsideOfWhatIsExposedIsRefused) {
   });
 }
 
+TEST_P(ConnectionConformance, ARemoteRangeBeyondTheLastAddressIsRefused) {
+  with_ends([](ConnectionWorld&, Ends& ends) -> runtime::Task<void> {
+    std::vector<std::byte> memory(100), local(100);
+    auto exposure = (*ends.server)->expose(memory, net::Access::kBoth);
+    FF_CO_ASSERT(exposure);
+    const net::RemoteMemory beyond{(*exposure)->remote().region, UINT64_MAX - 50, 100};
+    const Result<> pushed = co_await (*ends.client)->push(local, beyond);
+    const Result<> pulled = co_await (*ends.client)->pull(beyond, local);
+    FF_CO_ASSERT(!pushed && !pulled);
+    EXPECT_EQ(pushed.error().code(), Errc::kInvalidArgument) << pushed.error().message();
+    EXPECT_EQ(pulled.error().code(), Errc::kInvalidArgument) << pulled.error().message();
+    EXPECT_TRUE(co_await (*ends.client)->push(local, (*exposure)->remote()));
+    co_await (*exposure)->revoke();
+  });
+}
+
+TEST_P(ConnectionConformance, ThousandsOfSmallTransfersAtOnceAllEnd) {
+  with_ends([](ConnectionWorld&, Ends& ends) -> runtime::Task<void> {
+    constexpr std::size_t kCount = 3000, kBytes = 8;
+    auto memory = pattern(kCount * kBytes, 5);
+    const auto original = memory;
+    std::vector<std::byte> local(memory.size());
+    auto exposure = (*ends.server)->expose(memory, net::Access::kBoth);
+    FF_CO_ASSERT(exposure);
+    const std::uint64_t region = (*exposure)->remote().region;
+    for (const bool pull : {true, false}) {
+      std::vector<runtime::Task<Result<>>> transfers;
+      for (std::size_t i = 0; i < kCount; ++i) {
+        const auto part = std::span(local).subspan(i * kBytes, kBytes);
+        const net::RemoteMemory remote{region, i * kBytes, kBytes};
+        transfers.push_back(pull ? (*ends.client)->pull(remote, part) : (*ends.client)->push(part, remote));
+      }
+      const std::vector<Result<>> results = co_await runtime::when_all(std::move(transfers));
+      const auto failed = std::ranges::find_if(results, [](const Result<>& result) { return !result; });
+      if (failed != results.end()) ADD_FAILURE() << failed->error().message();
+      EXPECT_TRUE((pull ? local : memory) == original);
+      std::ranges::fill(memory, std::byte{0});
+    }
+    co_await (*exposure)->revoke();
+  });
+}
+
 TEST_P(ConnectionConformance, AfterRevokeNothingIsWrittenAnyMore) {
   with_ends([](ConnectionWorld&, Ends& ends) -> runtime::Task<void> {
     const std::vector<std::byte> data(16u << 20, std::byte{7});

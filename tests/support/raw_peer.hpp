@@ -43,7 +43,25 @@ class RawPeer {
     send(head);
     send(payload);
   }
-  // All that was sent so far.
+  // All of it, not recorded; false when the other side has closed, or takes nothing for 10 s.
+  runtime::Task<bool> send_all(std::span<const std::byte> bytes) {
+    runtime::Env& env = (co_await runtime::current_context()).env();
+    runtime::Time until = env.now() + std::chrono::seconds(10);
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent > 0) {
+        bytes = bytes.subspan(static_cast<std::size_t>(sent));
+        until = env.now() + std::chrono::seconds(10);
+        co_await runtime::yield();
+      } else if ((errno != EAGAIN && errno != EINTR) || env.now() > until) {
+        co_return false;
+      } else {
+        (void)co_await runtime::sleep(std::chrono::milliseconds(1));
+      }
+    }
+    co_return true;
+  }
+  // All that send() has sent so far.
   const std::vector<std::byte>& sent() const { return sent_; }
 
   // Reads and drops; true when the other side has closed within `wait`.
