@@ -103,7 +103,8 @@ class Client final : public EtcdClient {
   std::string describe() const override {
     std::string text = fmt::format("etcd {} member{}", members_.count(), members_.count() == 1 ? "" : "s");
     const auto leader = members_.leader();
-    return text + (leader ? ", leader " + members_.endpoint(*leader) : ", no leader known");
+    text += leader ? ", leader " + members_.endpoint(*leader) : ", no leader known";
+    return text + (out_of_space_ ? ", database space exceeded" : "");
   }
 
   Task<void> stop() override {
@@ -159,6 +160,7 @@ class Client final : public EtcdClient {
   const EtcdOptions options_;
   EtcdMembers members_;
   std::vector<std::shared_ptr<grpc::Channel>> channels_;
+  bool out_of_space_ = false;  // said of the last commit, whose caller only hears that it is in doubt
   runtime::Scope scope_;
   EtcdCompletions completions_;
 };
@@ -219,8 +221,9 @@ Task<Result<std::optional<rpc::TxnResponse>>> Client::commit(rpc::TxnRequest req
     if (!member) continue;
     auto got = co_await attempt<rpc::TxnResponse>(*member, kTxn, request, end - env_.now(), kCommitGrace);
     if (got.cancelled) co_return std::nullopt;
+    out_of_space_ = is_out_of_space(got.failure);
     if (got.failure.code == 0) co_return std::move(got.reply);
-    switch (meaning_of(got.failure)) {
+    switch (meaning_of_commit(got.failure)) {
       case EtcdMeaning::kUnknown: co_return std::nullopt;
       case EtcdMeaning::kNotApplied: last = etcd_error(members_.endpoint(*member), got.failure); break;
       default: co_return fail(etcd_error(members_.endpoint(*member), got.failure));

@@ -50,7 +50,7 @@ Errc errc_of(const EtcdFailure& failure) {
 }
 
 std::string_view advice(const EtcdFailure& failure) {
-  if (says(failure, "database space exceeded")) {
+  if (is_out_of_space(failure)) {
     return " (compact and defragment, or raise --quota-backend-bytes, then 'etcdctl alarm disarm')";
   }
   if (says(failure, "has been compacted")) return " (the snapshot is too old: begin again)";
@@ -86,6 +86,12 @@ EtcdMeaning meaning_of(const EtcdFailure& failure) {
     default: return EtcdMeaning::kUnknown;
   }
 }
+
+EtcdMeaning meaning_of_commit(const EtcdFailure& failure) {
+  return is_out_of_space(failure) ? EtcdMeaning::kUnknown : meaning_of(failure);
+}
+
+bool is_out_of_space(const EtcdFailure& failure) { return says(failure, "database space exceeded"); }
 
 Error etcd_error(const std::string& endpoint, const EtcdFailure& failure) {
   return {errc_of(failure), fmt::format("{}: {}{}", endpoint, failure.message, advice(failure))};

@@ -26,7 +26,13 @@ enum class EtcdMeaning : std::uint8_t {
   kRefused,     // for certain not applied, and it would be the same again
 };
 
+// Of a call that is not a transaction that writes.
 EtcdMeaning meaning_of(const EtcdFailure& failure);
+// Of a transaction that writes. A database that is full is told of before the transaction is proposed, but also, in the
+// same words, after it was applied: quotaApplierV3.Txn() in etcdserver/apply.go.
+EtcdMeaning meaning_of_commit(const EtcdFailure& failure);
+// The database is full, until somebody makes room and clears the alarm.
+bool is_out_of_space(const EtcdFailure& failure);
 // "127.0.0.1:2379: etcdserver: ... (advice)".
 Error etcd_error(const std::string& endpoint, const EtcdFailure& failure);
 

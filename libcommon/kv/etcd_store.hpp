@@ -21,8 +21,9 @@
 //            for.
 // Cluster    needs --auto-compaction-mode=periodic with a retention longer than the longest transaction (5m), and
 //            --quota-backend-bytes for the data: the default is 2 GiB, 8 GiB is what etcd's authors advise at most. A
-//            full cluster refuses commits with kExhausted. Not spoken: etcd users and passwords, TLS. Keep its ports in
-//            a network that only trusted machines reach.
+//            full cluster ends commits with kMaybeCommitted, because etcd says so in the same words before and after it
+//            has applied them; describe() says that it is full. Not spoken: etcd users and passwords, TLS. Keep its
+//            ports in a network that only trusted machines reach.
 #pragma once
 
 #include <chrono>

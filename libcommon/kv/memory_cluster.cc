@@ -166,7 +166,7 @@ void MemoryCluster::tell(std::shared_ptr<const WriteSet> writes, Version version
     const auto listener = weak.lock();
     if (listener == nullptr || listener->watches.empty()) continue;
     listener->env.post([weak, writes, version] {
-      if (const auto alive = weak.lock()) alive->watches.wrote(*writes, version);
+      if (const auto alive = weak.lock()) alive->store->hear(writes, version);
     });
   }
 }

@@ -1,7 +1,8 @@
 // MemoryCluster: the server side of the `memory` engine: a multi-version store in memory, with leases that expire,
 // shared by the MemoryStore handles of several (simulated) nodes. It stands for a database that survives all of them.
 //
-// Threads    One. Handles may be of several Envs, if these run on one thread; they are told of changes by Env::post().
+// Threads    One. Handles may be of several Envs, if these run on one thread; what they are told of changes sets out by
+//            Env::post().
 // Ownership  Outlives its handles.
 #pragma once
 
@@ -54,6 +55,7 @@ class MemoryCluster {
   struct Listener {
     explicit Listener(runtime::Env& e) : env(e) {}
     runtime::Env& env;
+    MemoryStore* store = nullptr;  // which owns this
     WatchList watches;
   };
   struct Request {

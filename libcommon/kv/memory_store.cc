@@ -13,6 +13,11 @@ using runtime::Duration;
 using runtime::Task;
 using runtime::Time;
 
+namespace {
+// How often it is tried again what another may have made possible: a lease may be released, an outage be ended.
+constexpr Duration kPoll = std::chrono::milliseconds(50);
+}  // namespace
+
 class MemoryTransaction final : public BufferedTransaction {
  public:
   explicit MemoryTransaction(MemoryStore& store)
@@ -104,7 +109,9 @@ class MemoryLease final : public Lease {
 };
 
 MemoryStore::MemoryStore(MemoryCluster& cluster, runtime::Env& env, std::shared_ptr<MemoryCluster::Listener> listener)
-    : cluster_(cluster), env_(env), listener_(std::move(listener)), scope_(env) {}
+    : cluster_(cluster), env_(env), listener_(std::move(listener)), scope_(env) {
+  listener_->store = this;
+}
 
 MemoryStore::~MemoryStore() = default;
 
@@ -139,6 +146,33 @@ Task<Result<>> MemoryStore::reach() {
   }
   cluster_.settle();
   co_return {};
+}
+
+Task<Result<>> MemoryStore::arrive() {
+  const auto cut_off = [this] { return env_.now() < faults_.unreachable_until; };
+  do {
+    while (cut_off()) FF_CO_TRY(co_await runtime::sleep(std::min(faults_.unreachable_until - env_.now(), kPoll)));
+    FF_CO_TRY(co_await travel());
+  } while (cut_off());
+  co_return {};
+}
+
+void MemoryStore::hear(std::shared_ptr<const WriteSet> writes, Version version) {
+  if (scope_.context().cancelled()) return;
+  news_.push_back({std::move(writes), version});
+  if (news_.size() == 1) scope_.spawn(tell_watches());
+}
+
+Task<void> MemoryStore::tell_watches() {
+  while (!news_.empty()) {
+    // What comes meanwhile sets out after these.
+    const std::size_t on_the_way = news_.size();
+    if (!co_await arrive()) co_return;
+    for (std::size_t i = 0; i < on_the_way; ++i) {
+      listener_->watches.wrote(*news_.front().writes, news_.front().version);
+      news_.pop_front();
+    }
+  }
 }
 
 Task<Result<Commit>> MemoryStore::commit(MemoryCluster::Request request) {
@@ -192,7 +226,6 @@ Task<Result<std::optional<std::string>>> MemoryStore::current_holder(std::string
 
 Task<Result<std::unique_ptr<Lease>>> MemoryStore::acquire_lease(std::string name, std::string holder, Duration ttl) {
   FF_CO_TRY(check_lease_arguments(name, holder, ttl));
-  constexpr Duration kPoll = std::chrono::milliseconds(50);
   for (;;) {
     const Time asked = env_.now();
     MemoryCluster::ClaimResult claim{.epoch = std::nullopt, .wait = kPoll};

@@ -5,6 +5,8 @@
 // Kill       A handle that is destroyed with its node releases nothing: its leases run out by the cluster's clock.
 #pragma once
 
+#include <deque>
+
 #include "libcommon/kv/memory_cluster.hpp"
 #include "libcommon/runtime/scope.hpp"
 
@@ -20,12 +22,12 @@ struct MemoryFaults {
   double maybe_applied = 0.5;  // of those: were applied
   double maybe_late = 0.5;     // of those that were applied: only up to `late_max` later
   runtime::Duration late_max = std::chrono::milliseconds(100);
-  runtime::Duration delay_min{};  // of every message, each way
+  runtime::Duration delay_min{};  // of every message, each way, and of news for watches
   runtime::Duration delay_max{};
   double outage = 0;  // of calls at which the cluster becomes unreachable for up to `outage_max`
   runtime::Duration outage_max = std::chrono::seconds(1);
   NextCommit next_commit = NextCommit::kUsual;
-  runtime::Time unreachable_until{};  // by the handle's Env; kNever: until changed
+  runtime::Time unreachable_until{};  // by the handle's Env; kNever: until changed. Watches hear nothing meanwhile
 };
 
 class MemoryStore final : public KvStore {
@@ -58,6 +60,11 @@ class MemoryStore final : public KvStore {
   runtime::Task<Result<>> travel();
   // To the cluster, if it can be reached.
   runtime::Task<Result<>> reach();
+  // From the cluster, as soon as it can be reached.
+  runtime::Task<Result<>> arrive();
+  // A change that watches may be about sets out, behind the earlier ones.
+  void hear(std::shared_ptr<const WriteSet> writes, Version version);
+  runtime::Task<void> tell_watches();
   runtime::Task<Result<Commit>> commit(MemoryCluster::Request request);
   // What a commit does whose outcome will not be known.
   void commit_unsurely(MemoryCluster::Request request);
@@ -69,6 +76,11 @@ class MemoryStore final : public KvStore {
   runtime::Env& env_;
   std::shared_ptr<MemoryCluster::Listener> listener_;
   MemoryFaults faults_;
+  struct News {
+    std::shared_ptr<const WriteSet> writes;
+    Version version = 0;
+  };
+  std::deque<News> news_;  // on their way; a task of the scope runs as long as there are any
   runtime::Scope scope_;
 };
 

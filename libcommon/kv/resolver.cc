@@ -39,6 +39,7 @@ bool Resolver::range_changed(const KeyRange& range, Version since) const {
 }
 
 void Resolver::wrote(std::string_view key, Version version) {
+  if (version <= floor_) return;
   auto at = points_.lower_bound(key);
   if (at == points_.end() || at->first != key) {
     at = points_.emplace_hint(at, key, version);
@@ -52,6 +53,7 @@ void Resolver::wrote(std::string_view key, Version version) {
 }
 
 void Resolver::wrote(const KeyRange& range, Version version) {
+  if (version <= floor_) return;
   // Cut the steps at both ends, then replace what lies between.
   if (!range.end.empty()) steps_.emplace(range.end, step_at(range.end));
   const auto first = steps_.lower_bound(range.begin);

@@ -3,9 +3,8 @@
 // that wrote it.
 //
 // Window     forget_before() drops what no running transaction can ask for; bounds of entries and of their keys' bytes
-// hold whatever
-//            happens,
-//            and then a snapshot older than the window cannot be judged any more: kTooOld, which is a conflict.
+//            hold whatever happens, and then a snapshot older than the window cannot be judged any more: kTooOld, which
+//            is a conflict.
 // Cost       O(log n) a point; a range read costs one step for each recent write inside it.
 // Threads    One at a time. Pure: no clock, no I/O.
 // Source     FoundationDB's resolvers (Zhou et al., SIGMOD 2021, section 2.4.2), with points kept apart from ranges.
@@ -43,7 +42,8 @@ class Resolver {
   Version next() noexcept { return ++last_; }
   Version last() const noexcept { return last_; }
 
-  // What commit `version` wrote. REQUIRES: versions in order, none above last(); the range is not empty.
+  // What commit `version` wrote; nothing is remembered of a commit that the floor has passed, as it does in the middle
+  // of one that is larger than the bounds. REQUIRES: versions in order, none above last(); the range is not empty.
   void wrote(std::string_view key, Version version);
   void wrote(const KeyRange& range, Version version);
 

@@ -9,6 +9,7 @@ namespace ff::kv {
 
 struct WatchList::Entry final : Watch, runtime::ListHook<Entry> {
   KeyRange range;
+  Version known = 0;    // changes up to it were told, or came before the watch
   Version pending = 0;  // 0: nothing to tell
   std::optional<Error> failure;
   runtime::WaitQueue waiting;
@@ -21,7 +22,8 @@ struct WatchList::Entry final : Watch, runtime::ListHook<Entry> {
     co_return std::exchange(pending, 0);
   }
   void tell(Version version) {
-    pending = std::max(pending, version);
+    if (version <= known) return;
+    pending = known = version;
     waiting.wake_all();
   }
 };
@@ -29,6 +31,7 @@ struct WatchList::Entry final : Watch, runtime::ListHook<Entry> {
 std::unique_ptr<Watch> WatchList::add(KeyRange range, bool changed, Version now) {
   auto watch = std::make_unique<Entry>();
   watch->range = std::move(range);
+  watch->known = now;
   if (changed) watch->pending = now;
   watches_.push_back(*watch);
   return watch;

@@ -16,7 +16,7 @@ namespace ff::kv {
 
 class WatchList {
  public:
-  // `changed`: something is to be told already, at version `now`.
+  // Of changes after version `now`. `changed`: something is to be told already, at `now`.
   std::unique_ptr<Watch> add(KeyRange range, bool changed, Version now);
   bool empty() const noexcept { return watches_.empty(); }
   // The commit `version`, which can be read now, wrote this. `range` is not empty.

@@ -52,6 +52,16 @@ TEST(EtcdStatus, RefusalsAreFinalAndHaveACode) {
   }
 }
 
+// etcd says the same words before a transaction is proposed and after it was applied to the full database.
+TEST(EtcdStatus, ACommitThatMetAFullDatabaseMayHaveHappened) {
+  const EtcdFailure full{kExhausted, "etcdserver: mvcc: database space exceeded"};
+  EXPECT_EQ(meaning_of(full), EtcdMeaning::kRefused);
+  EXPECT_EQ(meaning_of_commit(full), EtcdMeaning::kUnknown);
+  EXPECT_EQ(meaning_of_commit({kExhausted, "etcdserver: too many requests"}), EtcdMeaning::kNotApplied);
+  EXPECT_EQ(meaning_of_commit({kInvalid, "etcdserver: request is too large"}), EtcdMeaning::kRefused);
+  EXPECT_EQ(meaning_of_commit({kUnavailable, "Socket closed"}), EtcdMeaning::kUnknown);
+}
+
 TEST(EtcdStatus, ReadsOfOtherRevisionsAreToldApart) {
   EXPECT_EQ(meaning_of({kOutOfRange, "etcdserver: mvcc: required revision is a future revision"}),
             EtcdMeaning::kFuture);

@@ -116,6 +116,61 @@ TEST(MemoryStore, CommitsInDoubtAreWholeOrNotAtAll) {
   EXPECT_TRUE(engine.run(body(engine)).has_value());
 }
 
+// What the watch tells within the time; 0: nothing.
+Task<Result<Version>> told_within(Watch& watch, runtime::Duration time) {
+  const auto version = co_await runtime::with_timeout(time, "watch", watch.changed());
+  if (!version && version.error().code() != Errc::kTimeout) co_return std::unexpected(version.error());
+  co_return version ? *version : 0;
+}
+
+TEST(MemoryStore, AHandleThatIsCutOffHearsOfChangesLater) {
+  MemoryEngine engine(0ms);
+  const auto body = [](MemoryEngine& e) -> Task<Result<>> {
+    FF_CO_TRY_ASSIGN(const auto watch, co_await e.node(0).watch(prefix_range("k"), 0));
+    e.cut_off(true);
+    FF_CO_TRY(co_await put(e.node(1), "k", "1"));
+    FF_CO_TRY_ASSIGN(const Version last, co_await put(e.node(1), "k", "2"));
+    FF_CO_TRY_ASSIGN(Version told, co_await told_within(*watch, 10s));
+    EXPECT_EQ(told, 0U);
+    e.cut_off(false);
+    // Both as one, or one after the other.
+    for (told = 0; told < last;) {
+      FF_CO_TRY_ASSIGN(told, co_await told_within(*watch, 1s));
+      EXPECT_NE(told, 0U);
+      if (told == 0) break;
+    }
+    e.node(0).faults().unreachable_until = e.env().now() + 5s;
+    FF_CO_TRY_ASSIGN(const Version later, co_await put(e.node(1), "k", "3"));
+    FF_CO_TRY_ASSIGN(told, co_await told_within(*watch, 4999ms));
+    EXPECT_EQ(told, 0U);
+    FF_CO_TRY_ASSIGN(told, co_await told_within(*watch, 1s));
+    EXPECT_EQ(told, later);
+    co_return {};
+  };
+  EXPECT_TRUE(engine.run(body(engine)).has_value());
+}
+
+TEST(MemoryStore, NewsTravelAsLongAsOtherMessages) {
+  MemoryEngine engine(0ms);
+  const auto body = [](MemoryEngine& e) -> Task<Result<>> {
+    FF_CO_TRY_ASSIGN(const auto watch, co_await e.node(0).watch(prefix_range("k"), 0));
+    e.node(0).faults().delay_min = e.node(0).faults().delay_max = 2s;
+    const runtime::Time written = e.env().now();
+    FF_CO_TRY_ASSIGN(const Version version, co_await put(e.node(1), "k", "v"));
+    FF_CO_TRY(co_await runtime::sleep(1s));
+    e.node(0).faults().delay_min = e.node(0).faults().delay_max = 0s;
+    // It has seen the change that is still on its way.
+    FF_CO_TRY_ASSIGN(const auto newer, co_await e.node(0).watch(prefix_range("k"), version));
+    FF_CO_TRY_ASSIGN(Version told, co_await told_within(*watch, 10s));
+    EXPECT_EQ(told, version);
+    EXPECT_EQ(e.env().now() - written, 2s);
+    FF_CO_TRY_ASSIGN(told, co_await told_within(*newer, 10s));
+    EXPECT_EQ(told, 0U);
+    co_return {};
+  };
+  EXPECT_TRUE(engine.run(body(engine)).has_value());
+}
+
 TEST(MemoryStore, AnOutageEnds) {
   MemoryEngine engine(0ms);
   const auto body = [](MemoryEngine& e) -> Task<Result<>> {

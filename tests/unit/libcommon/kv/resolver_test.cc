@@ -65,6 +65,32 @@ TEST(Resolver, TheBoundOfKeyBytesHolds) {
   EXPECT_EQ(resolver.key_bytes(), 0U);
 }
 
+// One that is larger than the window alone: what it wrote is not remembered, so every snapshot before it is too old.
+TEST(Resolver, ACommitLargerThanTheWindowIsForgottenAsAWhole) {
+  for (const bool ranges : {false, true}) {
+    for (const bool by_bytes : {false, true}) {
+      Resolver resolver(0, by_bytes ? 1000 : 10, by_bytes ? 100 : 10'000);
+      const Version large = resolver.next();
+      for (int i = 10; i < 60; ++i) {
+        const std::string key = "key " + std::to_string(i);
+        if (ranges) {
+          resolver.wrote(KeyRange{key, key + "~"}, large);
+        } else {
+          resolver.wrote(key, large);
+        }
+        ASSERT_LE(resolver.entries(), by_bytes ? 1000U : 10U);
+        ASSERT_LE(resolver.key_bytes(), by_bytes ? 100U : 10'000U);
+      }
+      EXPECT_EQ(resolver.check(large - 1, point("absent")), Verdict::kTooOld);
+      EXPECT_EQ(resolver.check(large, point("key 59")), Verdict::kCommit);
+      const Version small = resolver.next();
+      resolver.wrote("key 59", small);
+      EXPECT_EQ(resolver.check(large, point("key 59")), Verdict::kConflict);
+      EXPECT_EQ(resolver.check(large, range("key 1", "key 5")), Verdict::kCommit);
+    }
+  }
+}
+
 TEST(Resolver, ChangedSinceTellsOfTheUnknownToo) {
   Resolver resolver(5);
   EXPECT_FALSE(resolver.changed_since({"a", ""}, 5));

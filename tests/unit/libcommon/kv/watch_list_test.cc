@@ -50,6 +50,18 @@ TEST(WatchList, TellsOfEveryKindOfWrite) {
   EXPECT_EQ(told(*watch), 9U);
 }
 
+TEST(WatchList, WhatItHasToldOrKnewIsNotToldAgain) {
+  WatchList list;
+  const auto watch = list.add({"", ""}, false, 7);
+  list.wrote("k", 7);
+  EXPECT_EQ(told(*watch), 0U);
+  list.wrote("k", 9);
+  list.wrote("k", 8);
+  EXPECT_EQ(told(*watch), 9U);
+  list.wrote("k", 9);
+  EXPECT_EQ(told(*watch), 0U);
+}
+
 TEST(WatchList, AFailureEndsAllWaits) {
   WatchList list;
   const auto watch = list.add({"", ""}, false, 0);
