@@ -76,7 +76,7 @@ void FaultPlan::strike_kill() {
   world_.kill(id, rng_.below(2) == 0 ? Kill::kPowerCut : Kill::kProcess);
   repair_later([this, id] {
     std::erase(down_, id);
-    world_.restart(id);
+    world_.restart(id, Kill::kProcess);  // the disk is as the kill left it
   });
 }
 
@@ -164,7 +164,7 @@ void FaultPlan::heal() {
     world_.resume(id);
   }
   for (const NodeId id : down_) {
-    if (!world_.up(id)) world_.restart(id);
+    if (!world_.up(id)) world_.restart(id, Kill::kProcess);
   }
   down_.clear();
 }

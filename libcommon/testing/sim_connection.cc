@@ -64,7 +64,7 @@ Result<> SimConnection::send(net::Message message) {
     transmit(std::move(message));
     return {};
   }
-  if (queued_bytes_ + message.size() > world.options_.network.queue_bytes_max && !queue_.empty()) {
+  if (queued_bytes_ >= world.options_.network.queue_bytes_max) {
     return fail(Errc::kExhausted,
                 fmt::format("{}: {} bytes wait to be sent (wait for writable())", peer_text(), queued_bytes_));
   }

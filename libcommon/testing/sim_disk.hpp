@@ -4,8 +4,9 @@
 // Cache      A write is in the cache at once (it can be read) and durable after File::sync(). A power cut decides for
 //            every sector and every size that was not synced, as crash_images.hpp says. Names are durable after
 //            sync_folder() of their folder (of both, for a rename between folders, either one is enough: a rename is
-//            atomic); at a power cut each folder keeps a prefix of what was done to it since. A folder that is lost
-//            takes along what is in it. A file's sync() does not make its name durable.
+//            atomic, and takes along what was done to both folders before it); at a power cut each folder keeps a
+//            prefix of what was done to it since. A folder that is lost takes along what is in it. A file's sync() does
+//            not make its name durable.
 // Faults     DiskModel's rates; damage(), flip_bit(), fail(), slow() for one fault at a time. A failed sync() throws a
 //            random part of the unsynced writes out of the cache's books: they can be read until a power cut, and no
 //            later sync makes them durable (as Linux does; see "fsyncgate").
@@ -95,6 +96,7 @@ class SimStorage {
   static std::string folder_of(const std::string& path);
   static void apply(Tree& tree, const NameOp& op);
   void change(NameOp op);
+  std::vector<bool> due_with(const std::string& folder) const;
   void sync_names(const std::string& folder);
   void cut_names();
   void cut_data(SimInode& inode);
@@ -107,6 +109,7 @@ class SimStorage {
   void unname(const Entry& entry);
   void forget_some(SimInode& inode);
   void record(const SimInode& inode, const std::string& path, const DiskOp& op);
+  // How long an operation that begins now takes.
   runtime::Duration cost(const Latency& latency, std::uint64_t bytes);
 
   SimWorld& world_;
@@ -115,6 +118,7 @@ class SimStorage {
   DiskModel model_;
   bool failed_ = false;
   double slow_ = 1;
+  runtime::Time transfers_end_{};  // of what is under way, with a limited rate
   Tree names_, durable_names_;
   std::vector<NameOp> unsynced_names_;
   std::uint32_t next_inode_ = 1;

@@ -267,11 +267,11 @@ Task<Result<SimNetwork::Attempt>> SimNetwork::attempt(Target target, std::uint16
   SimWorld& world = env_.world();
   SimFabric& fabric = *world.fabric_;
   const NodeId me = env_.node();
-  const LinkModel& there = fabric.link(me, target.node).model;
-  const LinkModel& back = fabric.link(target.node, me).model;
-  const bool silent = chance(fabric.rng_, there.connect_silent);
-  const bool refused = chance(fabric.rng_, there.connect_refused);
-  FF_CO_TRY(co_await runtime::sleep(there.latency.draw(fabric.rng_)));
+  // Looked up each time: links change, and move, while this sleeps.
+  const auto latency = [&fabric](NodeId from, NodeId to) { return fabric.model(from, to).latency.draw(fabric.rng_); };
+  const bool silent = chance(fabric.rng_, fabric.model(me, target.node).connect_silent);
+  const bool refused = chance(fabric.rng_, fabric.model(me, target.node).connect_refused);
+  FF_CO_TRY(co_await runtime::sleep(latency(me, target.node)));
   if (stopped_) co_return stopped_error();
   const std::uint32_t plane = 1u << target.plane;
   if (silent || fabric.blocked(me, target.node, plane) || fabric.blocked(target.node, me, plane))
@@ -280,7 +280,7 @@ Task<Result<SimNetwork::Attempt>> SimNetwork::attempt(Target target, std::uint16
   if (!node.powered || node.paused) co_return Attempt::kSilent;
   SimListener* listener = node.env ? fabric.listener(target.node, port) : nullptr;
   if (refused || listener == nullptr || listener->waiting_.size() >= SimListener::kBacklog) {
-    FF_CO_TRY(co_await runtime::sleep(back.latency.draw(fabric.rng_)));
+    FF_CO_TRY(co_await runtime::sleep(latency(target.node, me)));
     co_return Attempt::kRefused;
   }
   const std::uint64_t id = fabric.next_id_;
@@ -300,7 +300,7 @@ Task<Result<SimNetwork::Attempt>> SimNetwork::attempt(Target target, std::uint16
       if (connection != nullptr) connection->close(Error(Errc::kCancelled, "the connecting side gave up"));
     }
   } giveup{mine.get()};
-  FF_CO_TRY(co_await runtime::sleep(back.latency.draw(fabric.rng_)));
+  FF_CO_TRY(co_await runtime::sleep(latency(target.node, me)));
   if (stopped_) co_return stopped_error();
   if (mine->closed()) co_return Attempt::kSilent;
   giveup.connection = nullptr;

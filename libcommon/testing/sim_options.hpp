@@ -34,7 +34,7 @@ struct LinkModel {
 struct NetworkModel {
   std::uint32_t planes = 1;
   std::size_t window_bytes = 1u << 20;     // sent and not yet taken by the peer; the rest waits in the queue
-  std::size_t queue_bytes_max = 8u << 20;  // then send() refuses
+  std::size_t queue_bytes_max = 8u << 20;  // then send() refuses; net::kSendQueueBytesMin or more
   runtime::Duration dead_after = 16s;      // silence after which a connection is given up (half to all of it)
   runtime::Duration retransmit_after = 200ms;
   double kill_resets = 0.5;  // of connections of a node that lost power: the peer hears of it at once
@@ -44,7 +44,7 @@ struct DiskModel {
   Latency read = Latency::uniform(20us, 120us);
   Latency write = Latency::uniform(10us, 60us);
   Latency sync = Latency::uniform(50us, 500us);
-  double bytes_per_second = 0;  // 0: no limit
+  double bytes_per_second = 0;  // of all operations together; 0: no limit
   double read_error = 0;        // EIO once
   double write_error = 0;       // EIO; any part of the write may have happened
   double sync_error = 0;        // EIO; what was not synced may never become durable, and later syncs do not say so

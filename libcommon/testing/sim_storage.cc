@@ -14,6 +14,11 @@ bool inside(std::string_view path, std::string_view folder) {
   return path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/';
 }
 
+// What a path is called once `from`, which it or a folder that it is in may be, is called `to`.
+std::string renamed(const std::string& path, const std::string& from, const std::string& to) {
+  return path == from || inside(path, from) ? to + path.substr(from.size()) : path;
+}
+
 }  // namespace
 
 SimStorage::SimStorage(SimWorld& world, NodeId node, std::uint64_t seed)
@@ -53,7 +58,7 @@ void SimStorage::apply(Tree& tree, const NameOp& op) {
         moved.push_back(tree.extract(it++));
       }
       for (auto& node : moved) {
-        node.key() = op.to + node.key().substr(op.path.size());
+        node.key() = renamed(node.key(), op.path, op.to);
         tree.insert(std::move(node));
       }
       break;
@@ -66,22 +71,74 @@ void SimStorage::change(NameOp op) {
   unsynced_names_.push_back(std::move(op));
 }
 
+// Which unsynced changes become durable with `folder`: all of it, and, with each rename between two folders among them,
+// what was done to both before it: an older change of either that came after the rename would undo it.
+std::vector<bool> SimStorage::due_with(const std::string& folder) const {
+  std::vector<bool> due(unsynced_names_.size());
+  std::set<std::string> folders{folder};  // under their names at the time of the change that is looked at
+  for (std::size_t i = due.size(); i-- > 0;) {
+    const NameOp& op = unsynced_names_[i];
+    const std::string from = folder_of(op.path);
+    due[i] = folders.contains(from);
+    if (op.kind != NameOp::Kind::kRename) continue;
+    const std::string to = folder_of(op.to);
+    due[i] = due[i] || folders.contains(to);
+    if (due[i] && from != to) {
+      folders.insert({from, to});
+      // Nothing can be moved to a folder that is not there.
+      for (std::string at = to; !at.empty() && !durable_names_.contains(at); at = folder_of(at)) {
+        folders.insert(folder_of(at));
+      }
+    }
+    if (op.entry.file) continue;
+    std::set<std::string> before;
+    for (const std::string& one : folders) before.insert(renamed(one, op.to, op.path));
+    folders = std::move(before);
+  }
+  return due;
+}
+
 void SimStorage::sync_names(const std::string& folder) {
-  std::erase_if(unsynced_names_, [&](const NameOp& op) {
-    const bool here = folder_of(op.path) == folder || (op.kind == NameOp::Kind::kRename && folder_of(op.to) == folder);
-    if (here) apply(durable_names_, op);
-    return here;
-  });
+  const std::vector<bool> due = due_with(folder);
+  std::vector<NameOp> rest;
+  for (std::size_t i = 0; i < due.size(); ++i) {
+    NameOp& op = unsynced_names_[i];
+    if (!due[i]) {
+      rest.push_back(std::move(op));
+      continue;
+    }
+    apply(durable_names_, op);
+    if (op.kind != NameOp::Kind::kRename || op.entry.file) continue;
+    for (NameOp& earlier : rest) {
+      earlier.path = renamed(earlier.path, op.path, op.to);
+      earlier.to = renamed(earlier.to, op.path, op.to);
+    }
+  }
+  unsynced_names_ = std::move(rest);
 }
 
 void SimStorage::cut_names() {
   // How many of each folder's changes survive is drawn when the folder comes up first: all, none or some.
   std::map<std::string, bool> ended;
-  for (const NameOp& op : unsynced_names_) {
-    const std::string folder = folder_of(op.kind == NameOp::Kind::kRename ? op.to : op.path);
+  const auto ends = [&](const std::string& folder) {
     bool& end = ended.try_emplace(folder, rng_.below(2) == 0).first->second;
-    end = end || rng_.below(4) == 0;
-    if (!end) apply(durable_names_, op);
+    return end = end || rng_.below(4) == 0;
+  };
+  for (const NameOp& op : unsynced_names_) {
+    const std::string from = folder_of(op.path);
+    const bool rename = op.kind == NameOp::Kind::kRename;
+    const std::string to = rename ? folder_of(op.to) : from;
+    bool end = ends(from);
+    if (to != from) {
+      // It survives with what came before it in both folders, or ends both.
+      end = ends(to) || end || (!to.empty() && !durable_names_.contains(to));
+      ended[from] = ended[to] = end;
+    }
+    if (!end) {
+      apply(durable_names_, op);
+    } else if (op.kind != NameOp::Kind::kRemove && !op.entry.file) {
+      ended[rename ? op.to : op.path] = true;  // what came into a folder that was never there
+    }
   }
   unsynced_names_.clear();
   for (auto it = durable_names_.begin(); it != durable_names_.end();) {
@@ -241,11 +298,15 @@ void SimStorage::record(const SimInode& inode, const std::string& path, const Di
 }
 
 Duration SimStorage::cost(const Latency& latency, std::uint64_t bytes) {
-  Duration time = latency.draw(rng_);
-  if (model_.bytes_per_second > 0) {
-    time += Duration(static_cast<std::int64_t>(static_cast<double>(bytes) / model_.bytes_per_second * 1e9));
+  const auto slowed = [this](double ns) { return Duration(static_cast<std::int64_t>(ns * slow_)); };
+  Duration time = slowed(static_cast<double>(latency.draw(rng_).count()));
+  if (model_.bytes_per_second > 0 && bytes > 0) {
+    // Operations side by side share the disk: their bytes pass one after the other.
+    const runtime::Time now = world_.now();
+    transfers_end_ = std::max(transfers_end_, now) + slowed(static_cast<double>(bytes) / model_.bytes_per_second * 1e9);
+    time += transfers_end_ - now;
   }
-  return Duration(static_cast<std::int64_t>(static_cast<double>(time.count()) * slow_));
+  return time;
 }
 
 }  // namespace ff::testing

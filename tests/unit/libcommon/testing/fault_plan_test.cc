@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "libcommon/runtime/sleep.hpp"
 #include "libcommon/testing/sim_env.hpp"
 
@@ -50,6 +52,35 @@ TEST(FaultPlan, HealsEverythingAtItsTime) {
       EXPECT_EQ(world.storage(a).model().sync_error, 0);
       for (NodeId b = 0; b < 4; ++b) EXPECT_FALSE(world.network().blocked(a, b));
     }
+  }
+}
+
+// The restart after a kill changes nothing on the disk: what the kill itself left is what the next process finds. So
+// half of the kills keep what was not synced.
+TEST(FaultPlan, ARestartAfterAKillIsNoPowerCut) {
+  const auto was_written = [](SimWorld& world) { return world.storage(0).contents("f").has_value(); };
+  for (const bool healed : {false, true}) {
+    std::size_t kept = 0;
+    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+      SimWorld world(seed);
+      world.add_node();
+      world.start(0, [first = true](SimEnv& env) mutable -> runtime::Task<Result<>> {
+        if (std::exchange(first, false)) {
+          FF_CO_TRY(co_await env.disk().open("f", {.write = true, .create = true}));
+        }
+        co_return co_await runtime::sleep(1000h);
+      });
+      ASSERT_TRUE(world.run_for(1s));
+      FaultPlan faults(world, {.kill = 10ms, .lasting = healed ? runtime::Duration(1000h) : 10ms, .heal_at = 1s});
+      ASSERT_TRUE(world.run_until([&] { return !world.up(0); }, 1s, "killed"));
+      const bool left = was_written(world);
+      ASSERT_TRUE(world.run_until([&] { return world.up(0); }, 10s, "restarted"));
+      EXPECT_EQ(was_written(world), left) << "seed " << seed;
+      kept += left ? 1 : 0;
+    }
+    // All kills of processes, and half of the power cuts.
+    EXPECT_GT(kept, 60u);
+    EXPECT_LT(kept, 90u);
   }
 }
 

@@ -157,21 +157,35 @@ TEST(SimNetwork, DownlinkIsSharedByAllWhoSendToTheNode) {
 TEST(SimNetwork, SlowReaderIsFeltBySender) {
   WorldOptions options;
   options.network.window_bytes = 1000;
-  options.network.queue_bytes_max = 10'000;
+  options.network.queue_bytes_max = 100'000;
   Pair pair(options);
   pair.start();
   pair.server->pause_reading();
   int accepted = 0;
   while (pair.client->send(message(std::string(500, 'x')))) ++accepted;
-  EXPECT_EQ(accepted, 2 + 20) << "the window and the queue";
-  EXPECT_EQ(pair.client->queued_bytes(), 10'000u);
+  EXPECT_EQ(accepted, 2 + 200) << "the window and the queue";
+  EXPECT_EQ(pair.client->queued_bytes(), 100'000u);
   EXPECT_EQ(pair.client->send(message("y")).error().code(), Errc::kExhausted);
   pair.world.after(1s, [&] { pair.server->resume_reading(); });
   const auto asked = pair.world.elapsed();
   EXPECT_TRUE(pair.on_client([&]() -> Task<Result<>> { co_return co_await pair.client->writable(); }));
   EXPECT_GE(pair.world.elapsed() - asked, 1s);
   ASSERT_TRUE(pair.world.run_for(10s));
-  EXPECT_EQ(pair.at_server.got.size(), 22u);
+  EXPECT_EQ(pair.at_server.got.size(), 202u);
+}
+
+TEST(SimNetwork, RefusesOnlyWhenTheBoundIsQueuedAlready) {
+  WorldOptions options;
+  options.network.window_bytes = 1000;
+  options.network.queue_bytes_max = 64u << 10;
+  Pair pair(options);
+  pair.start();
+  pair.server->pause_reading();
+  ASSERT_TRUE(pair.client->send(message(std::string(1000, 'x'))));
+  ASSERT_TRUE(pair.client->send(message(std::string((64u << 10) - 1, 'x'))));
+  // As TCP does: what waits already counts, not what comes.
+  EXPECT_TRUE(pair.client->send(message(std::string(1u << 20, 'x'))));
+  EXPECT_EQ(pair.client->send(message("y")).error().code(), Errc::kExhausted);
 }
 
 TEST(SimNetwork, CloseFlushesThenTellsBothOnce) {
@@ -334,6 +348,33 @@ TEST(SimNetwork, NodeMayDieWithBulkUnderWay) {
     ASSERT_TRUE(world.run_for(60s));
     EXPECT_EQ(at_server.closed, 1) << seed;
     EXPECT_LE(exposure->arrived() - before, theirs.size()) << "at most the push that was under way";
+  }
+}
+
+// The answer takes as long as its way does when it leaves, also when nodes were added meanwhile.
+TEST(SimNetwork, LinksMayChangeWhileAConnectionIsMade) {
+  WorldOptions options;
+  options.link.latency = Latency::constant(1s);
+  for (const std::uint16_t port : {kPort, std::uint16_t{1}}) {  // accepted, refused
+    SimWorld world(1, options);
+    world.add_nodes(2);
+    world.start(0, [](SimEnv& env) -> Task<Result<>> {
+      FF_CO_TRY_ASSIGN(const auto listener, co_await env.network().listen(net::Address::tcp("", kPort)));
+      co_return co_await runtime::sleep(1000h);
+    });
+    runtime::Duration took{};
+    world.start(1, [&](SimEnv& env) -> Task<Result<>> {
+      const runtime::Time begin = env.now();
+      (void)co_await env.network().connect(env.world().address(0, port), {.timeout = 1h});
+      took = env.now() - begin;
+      co_return {};
+    });
+    world.after(500ms, [&] {
+      world.add_nodes(100);
+      world.network().model(0, 1).latency = Latency::constant(10s);
+    });
+    ASSERT_TRUE(world.run_until([&] { return world.exited(1); }, 1h));
+    EXPECT_EQ(took, 11s);
   }
 }
 
