@@ -16,7 +16,7 @@ Result<Registration> HttpServer::add_check(std::string name, std::function<Resul
   return checks_.add(std::move(name), std::move(check));
 }
 
-Result<Registration> HttpServer::add_requests(std::string name, std::function<std::vector<RequestRow>()> source) {
+Result<Registration> HttpServer::add_requests(std::string name, std::function<RequestList()> source) {
   return requests_.add(std::move(name), std::move(source));
 }
 

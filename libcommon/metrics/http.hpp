@@ -37,7 +37,7 @@ class HttpServer {
 
   // kAlreadyExists for a name that is there, kInvalidArgument for an empty one. Gone with the Registration.
   Result<Registration> add_check(std::string name, std::function<Result<>()> check);
-  Result<Registration> add_requests(std::string name, std::function<std::vector<RequestRow>()> source);
+  Result<Registration> add_requests(std::string name, std::function<RequestList()> source);
 
   // "127.0.0.1:9100", with the port that was given.
   const std::string& endpoint() const noexcept { return loop_->endpoint(); }
@@ -53,7 +53,7 @@ class HttpServer {
 
   const Registry& registry_;
   CallbackTable<Result<>> checks_;
-  CallbackTable<std::vector<RequestRow>> requests_;
+  CallbackTable<RequestList> requests_;
   std::unique_ptr<HttpLoop> loop_;  // last: its threads use the above
 };
 

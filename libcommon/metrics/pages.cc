@@ -15,7 +15,7 @@
 namespace ff::metrics {
 namespace {
 
-using Sources = std::vector<std::pair<std::string, Result<std::vector<RequestRow>>>>;
+using Sources = std::vector<std::pair<std::string, Result<RequestList>>>;
 
 constexpr std::string_view kHtml = "text/html; charset=utf-8";
 constexpr std::string_view kJson = "application/json";
@@ -36,18 +36,17 @@ std::string duration_text(std::optional<std::int64_t> ns) {
   return *ns < 0 ? "-" + text : text;
 }
 
-std::string requests_json(const Sources& sources, const std::vector<std::size_t>& totals) {
+std::string requests_json(const Sources& sources) {
   report::JsonWriter json;
   json.begin_object().field("schema", "ff.requests/1").key("sources").begin_array();
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    const auto& [name, rows] = sources[i];
+  for (const auto& [name, list] : sources) {
     json.begin_object().field("name", std::string_view(name));
-    if (!rows) {
-      json.field("error", std::string_view(rows.error().message())).end_object();
+    if (!list) {
+      json.field("error", std::string_view(list.error().message())).end_object();
       continue;
     }
-    json.field("total", std::uint64_t{totals[i]}).key("requests").begin_array();
-    for (const RequestRow& row : *rows) {
+    json.field("total", std::uint64_t{list->total}).key("requests").begin_array();
+    for (const RequestRow& row : list->rows) {
       json.begin_object().field("service", std::string_view(row.service));
       json.field("method", std::string_view(row.method)).field("peer", std::string_view(row.peer));
       json.field("age_ns", row.age_ns).key("deadline_ns");
@@ -63,22 +62,21 @@ std::string requests_json(const Sources& sources, const std::vector<std::size_t>
   return json.take() + "\n";
 }
 
-std::string requests_html(const Sources& sources, const std::vector<std::size_t>& totals) {
+std::string requests_html(const Sources& sources) {
   std::string out = "<h1>Requests in flight</h1>\n";
   if (sources.empty()) out += "<p>This program serves no requests.</p>\n";
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    const auto& [name, rows] = sources[i];
-    if (!rows) {
+  for (const auto& [name, list] : sources) {
+    if (!list) {
       fmt::format_to(std::back_inserter(out), "<h2>{}</h2>\n<p>{}</p>\n", html_escape(name),
-                     html_escape(rows.error().message()));
+                     html_escape(list.error().message()));
       continue;
     }
-    fmt::format_to(std::back_inserter(out), "<h2>{}: {}</h2>\n", html_escape(name), totals[i]);
-    if (rows->size() < totals[i])
-      fmt::format_to(std::back_inserter(out), "<p>The {} oldest are shown.</p>\n", rows->size());
-    if (rows->empty()) continue;
+    fmt::format_to(std::back_inserter(out), "<h2>{}: {}</h2>\n", html_escape(name), list->total);
+    if (list->rows.size() < list->total)
+      fmt::format_to(std::back_inserter(out), "<p>The {} oldest are shown.</p>\n", list->rows.size());
+    if (list->rows.empty()) continue;
     out += "<table><tr><th>age<th>deadline in<th>state<th>service<th>method<th>peer<th>trace</tr>\n";
-    for (const RequestRow& row : *rows)
+    for (const RequestRow& row : list->rows)
       fmt::format_to(
           std::back_inserter(out), "<tr><td class=\"n\">{}<td class=\"n\">{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>\n",
           duration_text(row.age_ns), duration_text(row.deadline_ns), html_escape(row.state), html_escape(row.service),
@@ -107,17 +105,17 @@ HttpReply health_page(const std::vector<std::pair<std::string, Result<>>>& check
 }
 
 HttpReply requests_page(Sources sources, bool html) {
-  std::vector<std::size_t> totals;
-  for (auto& [name, rows] : sources) {
-    totals.push_back(rows ? rows->size() : 0);
-    if (!rows) continue;
-    std::sort(rows->begin(), rows->end(), [](const RequestRow& a, const RequestRow& b) {
+  for (auto& [name, list] : sources) {
+    if (!list) continue;
+    auto& rows = list->rows;
+    list->total = std::max(list->total, rows.size());
+    std::sort(rows.begin(), rows.end(), [](const RequestRow& a, const RequestRow& b) {
       return std::tie(b.age_ns, a.trace_id) < std::tie(a.age_ns, b.trace_id);
     });
-    if (rows->size() > kRequestRowsMax) rows->resize(kRequestRowsMax);
+    if (rows.size() > kRequestRowsMax) rows.resize(kRequestRowsMax);
   }
-  if (html) return html_reply(requests_html(sources, totals));
-  return {.status = 200, .type = std::string(kJson), .body = requests_json(sources, totals)};
+  if (html) return html_reply(requests_html(sources));
+  return {.status = 200, .type = std::string(kJson), .body = requests_json(sources)};
 }
 
 HttpReply index_page() {

@@ -26,6 +26,12 @@ struct RequestRow {
   std::string state;                        // "queued", "running", "sending", ...
 };
 
+// What one source has.
+struct RequestList {
+  std::vector<RequestRow> rows;  // the oldest kRequestRowsMax, or more, in any order
+  std::size_t total = 0;         // also those that have no row here
+};
+
 // The oldest rows of each source that are shown; the number of all is shown as well.
 inline constexpr std::size_t kRequestRowsMax = 1000;
 
@@ -36,7 +42,7 @@ HttpReply health_page(const std::vector<std::pair<std::string, Result<>>>& check
 // Oldest first, by source; "error" stands in place of "total" and "requests" for a source that could not be read.
 // {"schema":"ff.requests/1","sources":[{"name":...,"total":N,"requests":[{"service":...,
 //   "method":...,"peer":...,"age_ns":N,"deadline_ns":N|null,"trace_id":...,"state":...}]}]}, or as HTML.
-HttpReply requests_page(std::vector<std::pair<std::string, Result<std::vector<RequestRow>>>> sources, bool html);
+HttpReply requests_page(std::vector<std::pair<std::string, Result<RequestList>>> sources, bool html);
 
 HttpReply index_page();
 HttpReply not_found_page();

@@ -15,7 +15,8 @@ namespace ff::rpc {
 struct CallOptions {
   // For the call with all its attempts; the deadline of the caller's context counts as well.
   runtime::Duration timeout = std::chrono::seconds(10);
-  // For one attempt; 0: no limit of its own.
+  // For one attempt; 0: no limit of its own. With a key, the next attempt joins what this one began; but with more bulk
+  // than travels inside the messages, whose memory is taken back, what it began is cancelled, and begins again.
   runtime::Duration attempt_timeout = runtime::Duration(0);
   // At most; 1: no retries. What is retried: retry.hpp.
   std::uint32_t attempts = 3;

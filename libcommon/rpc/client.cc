@@ -34,6 +34,9 @@ struct Client::Operation {
   std::uint64_t seen_instance = 0;
   std::uint32_t failures = 0;
   bool queue_full = false;  // the connection refused the last request for that
+  // Attempts whose time was over and that were not cancelled: what they began goes on at the server.
+  std::vector<std::uint64_t> abandoned;
+  std::uint64_t arrived = 0;  // in exposed bulk_receive
   net::RemoteMemory remote_send;
   net::RemoteMemory remote_receive;
 
@@ -103,9 +106,12 @@ runtime::Task<Result<>> Client::call(const MethodInfo& method, const google::pro
     if (!result) break;
   }
   if (op.key_entered) leave_key(op);
+  if (!result)
+    for (const std::uint64_t id : op.abandoned) op.link.cancel(id);
   if (result) {
     if (op.failures == 0) budget_.succeeded();
-    if (options.bulk_received != nullptr) *options.bulk_received = op.pending.received;
+    if (options.bulk_received != nullptr)
+      *options.bulk_received = options.bulk_receive.size() > kInlineBulkBytesMax ? op.arrived : op.pending.received;
     co_return result;
   }
   co_return fail(std::move(result).error().context(fmt::format("{} at {}", method.full_name(), peer_.text())));
@@ -131,9 +137,10 @@ Result<> Client::begin(Operation& op) {
   const bool limited = op.options.attempt_timeout > runtime::Duration(0);
   op.pending.until =
       limited ? std::min(op.deadline, runtime::saturating_add(now, op.options.attempt_timeout)) : op.deadline;
-  // A keyed attempt that is given up goes on at the server: the next one joins it.
+  // A keyed attempt that is given up goes on at the server: the next one joins it. Not one that needs the memory that
+  // we take back.
   const bool last = op.pending.until == op.deadline || op.failures + 1 >= op.options.attempts;
-  op.pending.cancel_on_timeout = last || !op.key;
+  op.pending.cancel_on_timeout = last || !op.key || op.exposes();
   header.timeout_us = timeout_us(now, op.key ? op.deadline : op.pending.until);
   header.key = op.key;
   if (op.key_entered) header.settled_below = *key_open_.begin();
@@ -151,6 +158,12 @@ Result<> Client::begin(Operation& op) {
                             net::kMessageBytesMax - kRequestHeaderBytesMax - kInlineBulkBytesMax));
   }
 
+  const auto full = [&op](Error why) {
+    op.queue_full = true;
+    op.pending.failure.code = why.code();
+    return fail(std::move(why));
+  };
+  if (!op.link.send_kept()) return full(Error(Errc::kExhausted, "server reads too slowly"));
   if (!op.link.enter(op.pending)) {
     op.pending.failure.code = Errc::kExhausted;
     return fail(Errc::kExhausted, fmt::format("{} calls wait already", options_.calls_max));
@@ -160,8 +173,8 @@ Result<> Client::begin(Operation& op) {
   op.request.SerializeWithCachedSizesToArray(reinterpret_cast<std::uint8_t*>(draft.payload.data()));
   if (Result<> sent = connection->send(std::move(draft.message)); !sent) {
     op.link.leave(op.pending, false);
+    if (sent.error().code() == Errc::kExhausted) return full(std::move(sent).error());
     op.pending.failure.code = sent.error().code();
-    op.queue_full = sent.error().code() == Errc::kExhausted;
     return sent;
   }
   op.seen = true;
@@ -218,8 +231,9 @@ runtime::Task<Result<>> Client::exchange_bulk(Operation& op) {
   if (!result && op.queue_full) result = co_await wait_to_send(op);
   if (result) result = co_await op.pending;
   if (receives != nullptr) {
-    if (result) op.pending.received = receives->arrived();
     co_await receives->revoke();
+    // A repeated answer comes without what the attempt that ran has pushed already.
+    if (const std::uint64_t arrived = receives->arrived(); arrived > 0 || !op.key) op.arrived = arrived;
   }
   if (sends != nullptr) co_await sends->revoke();
   co_return result;
@@ -228,6 +242,7 @@ runtime::Task<Result<>> Client::exchange_bulk(Operation& op) {
 runtime::Task<Result<>> Client::retry(Operation& op, Error error) {
   ++op.failures;
   const Failure failure = op.pending.failure;
+  if (failure.code == Errc::kTimeout && !op.pending.cancel_on_timeout) op.abandoned.push_back(op.pending.id());
   const Repeatable repeatable{.by_method = op.method.repeatable(), .by_key = static_cast<bool>(op.key)};
   if (op.context.cancelled() || stopping_ || op.failures >= op.options.attempts || !may_retry(failure, repeatable))
     co_return fail(std::move(error));

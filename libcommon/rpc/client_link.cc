@@ -87,8 +87,7 @@ void ClientLink::leave(PendingCall& call, bool cancel) {
   ++slots_[index].generation;
   free_.push_back(index);
   call.forgotten();
-  if (cancel && connection_ != nullptr)
-    (void)connection_->send(encode_control({.type = Type::kCancel, .id = call.id()}));
+  if (cancel) this->cancel(call.id());
   drop_grants(call);
 }
 
@@ -167,8 +166,36 @@ Result<> ClientLink::control(const ControlView& view) {
 }
 
 void ClientLink::grant(std::uint64_t call, std::uint32_t grant) {
-  if (connection_ != nullptr)
-    (void)connection_->send(encode_control({.type = Type::kBulkGrant, .id = call, .grant = grant}));
+  send_control({.type = Type::kBulkGrant, .id = call, .grant = grant});
+}
+
+void ClientLink::send_control(const ControlView& control) {
+  if (connection_ == nullptr || client_.stopping_) return;
+  kept_.push_back(control);
+  if (send_kept() || sending_kept_) return;
+  sending_kept_ = true;
+  client_.scope_.spawn(send_kept_loop(this));
+}
+
+bool ClientLink::send_kept() {
+  while (!kept_.empty()) {
+    const Result<> sent = connection_->send(encode_control(kept_.front()));
+    if (!sent && sent.error().code() == Errc::kExhausted) return false;
+    kept_.pop_front();  // a connection that is closed needs it no more
+  }
+  return true;
+}
+
+runtime::Task<void> ClientLink::send_kept_loop(ClientLink* link) {
+  ClientLink& self = *link;
+  while (!self.kept_.empty()) {
+    const auto connection = self.connection_;
+    const Result<> room = co_await connection->writable();
+    if (connection != self.connection_) continue;  // what is kept belongs to the next one
+    if (!room) break;
+    (void)self.send_kept();
+  }
+  self.sending_kept_ = false;
 }
 
 void ClientLink::fail_all(const Error& why) {
@@ -181,6 +208,7 @@ void ClientLink::on_closed(net::Connection& connection, const Error& why) {
   closing_.wake_all();
   if (&connection != connection_.get()) return;
   previous_ = std::move(connection_);
+  kept_.clear();
   last_error_ = Error(Errc::kUnavailable, "connection lost: " + why.message());
   fail_all(*last_error_);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -27,6 +28,11 @@ class ClientLink final : public net::ConnectionHandler, public GrantScheduler::O
   bool enter(PendingCall& call);
   void leave(PendingCall& call, bool cancel);
   void drop_grants(const PendingCall& call);
+  // Tells the server that nobody waits for this one any more.
+  void cancel(std::uint64_t id) { send_control({.type = Type::kCancel, .id = id}); }
+  // False while something is still to be sent for which the connection's queue had no room. It goes before requests, so
+  // that no more of it comes than the calls in flight make.
+  bool send_kept();
   std::size_t waiting() const noexcept { return slots_.size() - free_.size(); }
 
   // Afterwards no callback comes any more.
@@ -49,6 +55,8 @@ class ClientLink final : public net::ConnectionHandler, public GrantScheduler::O
   Result<> control(const ControlView& view);
   PendingCall* find(std::uint64_t id) const noexcept;
   void fail_all(const Error& why);
+  void send_control(const ControlView& control);
+  static runtime::Task<void> send_kept_loop(ClientLink* link);
 
   Client& client_;
   const net::TrafficClass traffic_;
@@ -62,6 +70,8 @@ class ClientLink final : public net::ConnectionHandler, public GrantScheduler::O
   runtime::WaitQueue patient_;
   runtime::WaitQueue hasty_;
   runtime::WaitQueue closing_;
+  std::deque<ControlView> kept_;  // for this connection; empty without one
+  bool sending_kept_ = false;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
 };

@@ -15,10 +15,10 @@ double seconds(runtime::Duration d) noexcept { return std::chrono::duration<doub
 GrantWindow::Ticket GrantWindow::ask(std::uint64_t peer, std::uint64_t bytes) {
   const Ticket ticket = ++last_ticket_;
   asked_.emplace(ticket, Asked{.peer = peer, .bytes = bytes});
-  const auto [at, fresh] = peers_.try_emplace(peer);
-  // Who was away has not saved anything up.
-  if (fresh) at->second.served = virtual_time_;
-  at->second.queue.push_back(ticket);
+  Peer& asker = peers_[peer];
+  // Who was away has not saved anything up, nor lost what it was ahead.
+  if (asker.queue.empty()) asker.served = std::max(asker.served, virtual_time_);
+  asker.queue.push_back(ticket);
   ++waiting_;
   return ticket;
 }
@@ -26,9 +26,11 @@ GrantWindow::Ticket GrantWindow::ask(std::uint64_t peer, std::uint64_t bytes) {
 std::optional<GrantWindow::Ticket> GrantWindow::next(runtime::Time now) {
   let_go_overdue(now);
   if (waiting_ == 0) return std::nullopt;
-  auto least = peers_.begin();
-  for (auto at = peers_.begin(); at != peers_.end(); ++at)
-    if (at->second.served < least->second.served) least = at;
+  auto least = peers_.end();
+  for (auto at = peers_.begin(); at != peers_.end(); ++at) {
+    if (at->second.queue.empty()) continue;
+    if (least == peers_.end() || at->second.served < least->second.served) least = at;
+  }
   const Ticket ticket = least->second.queue.front();
   Asked& asked = asked_.at(ticket);
   // One is always let through, however large it is.
@@ -38,8 +40,8 @@ std::optional<GrantWindow::Ticket> GrantWindow::next(runtime::Time now) {
   virtual_time_ = least->second.served;
   least->second.served += asked.bytes;
   least->second.queue.pop_front();
-  if (least->second.queue.empty()) peers_.erase(least);
   --waiting_;
+  forget_caught_up();
   if (granted_bytes_ == 0) busy_since_ = now;
   asked.granted = asked.counted = true;
   asked.probe = probing_;
@@ -63,8 +65,7 @@ void GrantWindow::done(Ticket ticket, runtime::Time now) {
     return;
   }
   measure(at->second, now);
-  uncount(at->second);
-  asked_.erase(at);
+  forget(ticket);
 }
 
 void GrantWindow::drop(Ticket ticket) {
@@ -73,11 +74,23 @@ void GrantWindow::drop(Ticket ticket) {
   if (!at->second.granted) {
     const auto peer = peers_.find(at->second.peer);
     std::erase(peer->second.queue, ticket);
-    if (peer->second.queue.empty()) peers_.erase(peer);
     --waiting_;
+    forget_caught_up();
   }
+  forget(ticket);
+}
+
+void GrantWindow::forget(Ticket ticket) {
+  const auto at = asked_.find(ticket);
   uncount(at->second);
   asked_.erase(at);
+  // Nobody is left to be fair to.
+  if (asked_.empty()) peers_.clear();
+}
+
+void GrantWindow::forget_caught_up() {
+  std::erase_if(
+      peers_, [this](const auto& entry) { return entry.second.queue.empty() && entry.second.served <= virtual_time_; });
 }
 
 void GrantWindow::let_go_overdue(runtime::Time now) {

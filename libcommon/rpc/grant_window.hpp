@@ -19,8 +19,9 @@
 // Sources    Fire-Flyer AI-HPC (arXiv 2408.14158), request-to-send against incast; Swift (Kumar et al., SIGCOMM 2020),
 //            the decrease by (delay - target) / delay; BBR (Cardwell et al., ACM Queue 2016); Homa (Montazeri et al.,
 //            SIGCOMM 2018), grants by the receiver and overcommitment against idle links.
-// Fairness   Among peers by bytes granted (start-time fair queueing with equal weights); first in, first out within a
-//            peer.
+// Fairness   Among peers by bytes granted (start-time fair queueing with equal weights, Goyal et al., SIGCOMM 1996);
+//            first in, first out within a peer. A peer's turn is remembered while it has nothing to ask for, until the
+//            others have caught up with it: those who ask for one push after the other share with those who queue many.
 // Lost       A sender that does not finish within `patience` no longer counts: others go on.
 // Threads    One at a time.
 #pragma once
@@ -85,7 +86,7 @@ class GrantWindow {
   };
   struct Peer {
     std::deque<Ticket> queue;
-    std::uint64_t served = 0;  // virtual time: bytes granted, never behind those who are active
+    std::uint64_t served = 0;  // where its next push starts, in bytes of virtual time
   };
   // The push with the smallest rest.
   struct Quickest {
@@ -101,6 +102,8 @@ class GrantWindow {
     bool last_set = false;
   };
 
+  void forget(Ticket ticket);
+  void forget_caught_up();
   void uncount(Asked& asked) noexcept;
   void let_go_overdue(runtime::Time now);
   void measure(const Asked& asked, runtime::Time now);
@@ -109,11 +112,11 @@ class GrantWindow {
 
   GrantWindowOptions options_;
   std::unordered_map<Ticket, Asked> asked_;
-  std::map<std::uint64_t, Peer> peers_;                  // those with somebody waiting
+  std::map<std::uint64_t, Peer> peers_;                  // with somebody waiting, or ahead of virtual_time_
   std::deque<std::pair<runtime::Time, Ticket>> grants_;  // oldest first; may name tickets that are done
   Ticket last_ticket_ = 0;
   std::size_t waiting_ = 0;
-  std::uint64_t virtual_time_ = 0;
+  std::uint64_t virtual_time_ = 0;  // the start of the last push granted
   std::uint64_t granted_bytes_ = 0;
   double window_;
   double since_decrease_bytes_ = 0;

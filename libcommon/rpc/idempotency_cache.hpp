@@ -1,9 +1,10 @@
 // IdempotencyCache: remembers which keyed operations run or have run, so that a repeated attempt joins the running one
 // or gets the answer that was given, and none runs twice.
 //
-// Promise   Within one start of the server and `expiry` after an operation ended, an operation whose answer was stored
-//           does not run again. Clients that reconnect to another start of the server must not repeat (rpc::Client
-//           compares instance ids).
+// Promise   Within one start of the server, an operation whose answer was stored does not run again until `expiry`
+// after
+//           it has ended and the budget of its last attempt is over: as long as its client may still ask. Clients that
+//           reconnect to another start of the server must not repeat (rpc::Client compares instance ids).
 // Bounds    `bytes` for stored answers, keys and clients together. What is not settled is never thrown out early (that
 //           would break the promise): when the cache is full, new keyed operations are refused until answers expire or
 //           clients report that they are settled, which every later keyed request of a client does for the earlier.
@@ -14,7 +15,9 @@
 #include <cstdint>
 #include <list>
 #include <map>
+#include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -56,9 +59,9 @@ class IdempotencyCache {
 
   explicit IdempotencyCache(IdempotencyCacheOptions options) : options_(options) {}
 
-  // `call` is entered when the outcome is kNew.
+  // `call` is entered when the outcome is kNew. `budget`: how long, from now, the client may ask for this operation.
   Lookup begin(IdempotencyKey key, std::uint64_t settled_below, std::uint32_t method, ServerCall* call,
-               runtime::Time now);
+               runtime::Time now, runtime::Duration budget);
   // REQUIRES of both: begin() said kNew for the key.
   void finish(IdempotencyKey key, StoredReply reply, runtime::Time now);
   void forget(IdempotencyKey key);
@@ -71,25 +74,29 @@ class IdempotencyCache {
     std::uint32_t method = 0;
     ServerCall* running = nullptr;  // null: finished
     StoredReply reply;
-    std::list<std::pair<runtime::Time, IdempotencyKey>>::iterator age;  // when finished
+    runtime::Time asked_until{};  // the latest end of its attempts' budgets
+    runtime::Time keep_until{};   // when finished
   };
   struct Client {
     std::map<std::uint64_t, Entry> entries;
     std::uint64_t settled_below = 0;
     std::list<std::pair<runtime::Time, std::uint64_t>>::iterator age;  // last use
   };
+  using Expiry = std::tuple<runtime::Time, std::uint64_t, std::uint64_t>;  // keep_until, client, sequence
   // Rough sizes of the nodes, so that many small entries count.
   static constexpr std::size_t kEntryBytes = 192;
   static constexpr std::size_t kClientBytes = 192;
 
   Client& touch(std::uint64_t client, runtime::Time now);
-  void settle(Client& client, std::uint64_t below);
+  void settle(std::uint64_t id, Client& client, std::uint64_t below);
   void expire(runtime::Time now);
-  void erase(Client& client, std::map<std::uint64_t, Entry>::iterator at);
+  // Enters a finished one to expire, or later than before.
+  void keep(IdempotencyKey key, Entry& entry, runtime::Time from);
+  void erase(std::uint64_t id, Client& client, std::map<std::uint64_t, Entry>::iterator at);
 
   IdempotencyCacheOptions options_;
   std::unordered_map<std::uint64_t, Client> clients_;
-  std::list<std::pair<runtime::Time, IdempotencyKey>> finished_;    // oldest first
+  std::set<Expiry> finished_;
   std::list<std::pair<runtime::Time, std::uint64_t>> clients_age_;  // least recently used first
   std::size_t bytes_ = 0;
   std::size_t entries_ = 0;

@@ -184,29 +184,30 @@ std::vector<metrics::RequestRow> Server::request_rows(std::size_t max) const {
   return rows;
 }
 
-std::function<std::vector<metrics::RequestRow>()> Server::request_source(runtime::Duration patience) const {
+std::function<metrics::RequestList()> Server::request_source(runtime::Duration patience) const {
   struct Answer {
     std::mutex mutex;  // guards what follows
     std::condition_variable there;
     bool done = false;
-    std::vector<metrics::RequestRow> rows;
+    metrics::RequestList list;
   };
-  return [env = &core_->env, self = std::weak_ptr(self_), patience]() -> std::vector<metrics::RequestRow> {
+  return [env = &core_->env, self = std::weak_ptr(self_), patience]() -> metrics::RequestList {
     // The Server may go while we hold this; only its own thread finds that out without a race.
     if (self.expired()) return {};
     auto answer = std::make_shared<Answer>();
     const bool posted = env->post([answer, self] {
-      std::vector<metrics::RequestRow> rows;
-      if (const auto server = self.lock()) rows = (*server)->request_rows(metrics::kRequestRowsMax + 1);
+      metrics::RequestList list;
+      if (const auto server = self.lock())
+        list = {.rows = (*server)->request_rows(metrics::kRequestRowsMax), .total = (*server)->in_flight()};
       const std::lock_guard lock(answer->mutex);
-      answer->rows = std::move(rows);
+      answer->list = std::move(list);
       answer->done = true;
       answer->there.notify_one();
     });
     if (!posted) return {};
     std::unique_lock lock(answer->mutex);
     answer->there.wait_for(lock, patience, [&] { return answer->done; });
-    return std::move(answer->rows);
+    return std::move(answer->list);
   };
 }
 

@@ -11,7 +11,9 @@
 //             that has used up its share is not read until it has room (except while one of its calls waits for a
 //             grant, which arrives on it). Answers that a client does not read are kept until the request's deadline,
 //             counted as in flight; then its connection is closed.
-// Repetition  A request with an idempotency key runs once: repeated attempts join it or get its stored answer.
+// Repetition  A request with an idempotency key runs once: repeated attempts join it or get its stored answer. They
+// count
+//             as requests only while they are read; beyond ServerCall::kJoinedMax they are refused like an overload.
 // Bad input   A connection that sends what no client of ours would is closed with kCorrupt, and counted.
 // Side effect protobuf's own log on standard error is turned off for the process: it would print what peers send.
 // Threads     Those of the Env, except the function that request_source() returns.
@@ -77,9 +79,10 @@ class Server {
   std::size_t connections() const noexcept;
   // The requests in flight, oldest first, at most `max`.
   std::vector<metrics::RequestRow> request_rows(std::size_t max) const;
-  // The same for metrics::HttpServer::add_requests(): may be called on any thread, at any time, also after the Server
-  // has gone (no rows then). Asks the Env's thread and waits at most `patience`; without an answer it gives no rows.
-  std::function<std::vector<metrics::RequestRow>()> request_source(
+  // For metrics::HttpServer::add_requests(): the oldest kRequestRowsMax and the number of all. May be called on any
+  // thread, at any time, also after the Server has gone (no rows then). Asks the Env's thread and waits at most
+  // `patience`; without an answer it gives no rows.
+  std::function<metrics::RequestList()> request_source(
       runtime::Duration patience = std::chrono::milliseconds(500)) const;
 
  private:

@@ -90,11 +90,24 @@ runtime::Task<Result<>> ServerCall::pull_bulk(std::span<std::byte> into, std::ui
     std::memcpy(into.data(), inline_in_.data() + offset, into.size());
     co_return {};
   }
+  FF_CO_TRY(bulk_there());
   state_ = State::kPulling;
   const net::RemoteMemory from{bulk_send_.region, bulk_send_.offset + offset, into.size()};
   Result<> result = co_await link_->connection().pull(from, into);
   state_ = State::kRunning;
-  co_return result;
+  co_return bulk_ended(std::move(result));
+}
+
+Result<> ServerCall::bulk_there() const {
+  if (!bulk_gone_) return {};
+  return ff::fail(Errc::kUnavailable, "the attempt that offered its memory has ended");
+}
+
+Result<> ServerCall::bulk_ended(Result<> result) const {
+  if (result || context_.cancelled()) return result;
+  // Memory is taken back only when its attempt has ended; that may be felt here before it is told.
+  if (!bulk_gone_ && result.error().code() != Errc::kNotFound) return result;
+  return ff::fail(Errc::kUnavailable, "the attempt that offered its memory has ended: " + result.error().message());
 }
 
 runtime::Task<Result<>> ServerCall::push_bulk(std::span<const std::byte> from, std::uint64_t offset) {
@@ -107,7 +120,9 @@ runtime::Task<Result<>> ServerCall::push_bulk(std::span<const std::byte> from, s
   }
   while (!from.empty()) {
     const auto piece = from.first(std::min<std::size_t>(from.size(), kGrantBytesMax));
-    FF_CO_TRY(co_await push_piece(piece, {bulk_receive_.region, bulk_receive_.offset + offset, piece.size()}));
+    FF_CO_TRY(bulk_there());
+    FF_CO_TRY(
+        bulk_ended(co_await push_piece(piece, {bulk_receive_.region, bulk_receive_.offset + offset, piece.size()})));
     from = from.subspan(piece.size());
     offset += piece.size();
   }
@@ -124,18 +139,26 @@ runtime::Task<Result<>> ServerCall::push_piece(std::span<const std::byte> from, 
   }
   state_ = State::kRunning;
   // Also when the push failed or was given up, so that the client's window does not count it for ever.
-  if (ask && !link_->closed())
-    (void)link_->connection().send(encode_control({.type = Type::kBulkDone, .id = first_.id, .grant = grant_}));
+  if (ask) (void)co_await send_control({.type = Type::kBulkDone, .id = first_.id, .grant = grant_});
   co_return result;
+}
+
+runtime::Task<Result<>> ServerCall::send_control(ControlView control) {
+  const auto connection = link_->shared_connection();
+  for (;;) {
+    Result<> sent = connection->send(encode_control(control));
+    if (sent || sent.error().code() != Errc::kExhausted) co_return sent;
+    FF_CO_TRY(co_await connection->writable());
+  }
 }
 
 runtime::Task<Result<>> ServerCall::wait_for_grant(std::uint64_t bytes) {
   FF_ASSERT(grant_wait_.empty());
   ++grant_;
   grant_here_ = false;
-  FF_CO_TRY(link_->connection().send(
-      encode_control({.type = Type::kBulkAsk, .id = first_.id, .grant = grant_, .bytes = bytes})));
   state_ = State::kWaitingForGrant;
+  FF_CO_TRY(co_await send_control({.type = Type::kBulkAsk, .id = first_.id, .grant = grant_, .bytes = bytes}));
+  FF_CO_TRY(bulk_there());
   link_->waiting_for_grant(true);
   struct Ends {
     ServerLink& link;
@@ -162,20 +185,25 @@ void ServerCall::for_each_requester(F visit) {
     if (one->link != nullptr) visit(*one);
 }
 
-void ServerCall::join(ServerLink& link, std::uint64_t id) {
+bool ServerCall::join(ServerLink& link, std::uint64_t id) {
+  std::erase_if(joined_, [](const auto& one) { return one->link == nullptr; });
+  if (joined_.size() >= kJoinedMax) return false;
   auto requester = std::make_unique<Requester>();
   requester->call = this;
   requester->link = &link;
   requester->id = id;
   link.add(*requester);
   joined_.push_back(std::move(requester));
+  return true;
 }
 
 void ServerCall::leave(Requester& requester, const Error& why, bool connection_lost) {
   requester.unlink();
   requester.link = nullptr;
-  if (wanted() || (connection_lost && key_entered_)) return;
-  context_.cancel(why);
+  if (!wanted() && !(connection_lost && key_entered_)) context_.cancel(why);
+  if (&requester != &first_) return;
+  bulk_gone_ = true;
+  grant_wait_.fail_all(why);
 }
 
 void ServerCall::send(Requester& requester, net::Message message) {

@@ -59,7 +59,9 @@ class ServerCall final : private runtime::Timer, public runtime::ListHook<Server
   std::uint64_t bulk_send_bytes() const noexcept;
   std::uint64_t bulk_receive_bytes() const noexcept;
   // Moves bytes from the client's memory at `offset`, or into it; done when all are in place. The memory given stays
-  // until the task has ended. kInvalidArgument: beyond what the client offered; else as Connection::pull() and push().
+  // until the task has ended. kInvalidArgument: beyond what the client offered; kUnavailable: the attempt that offered
+  // this memory has ended (the client gave it up, or its connection is lost), and a repeated one may run the operation
+  // again; else as Connection::pull() and push().
   // Pushes of kGrantBytesMin or more wait for the client's grant, unless it asked for none.
   runtime::Task<Result<>> pull_bulk(std::span<std::byte> into, std::uint64_t offset = 0);
   runtime::Task<Result<>> push_bulk(std::span<const std::byte> from, std::uint64_t offset = 0);
@@ -93,7 +95,9 @@ class ServerCall final : private runtime::Timer, public runtime::ListHook<Server
 
   // It will not run: somebody else answers.
   void abandon() noexcept;
-  void join(ServerLink& link, std::uint64_t id);
+  // False: kJoinedMax others have joined and still wait.
+  bool join(ServerLink& link, std::uint64_t id);
+  static constexpr std::size_t kJoinedMax = 16;
   // The requester has cancelled, or its connection is lost.
   void leave(Requester& requester, const Error& why, bool connection_lost);
   void granted(std::uint32_t grant) noexcept;
@@ -113,6 +117,12 @@ class ServerCall final : private runtime::Timer, public runtime::ListHook<Server
   void expired() override;
   runtime::Task<Result<>> push_piece(std::span<const std::byte> from, net::RemoteMemory to);
   runtime::Task<Result<>> wait_for_grant(std::uint64_t bytes);
+  // Sends it as soon as the connection's queue has room.
+  runtime::Task<Result<>> send_control(ControlView control);
+  // kUnavailable when nobody waits at the other end any more.
+  Result<> bulk_there() const;
+  // What an operation on exposed memory comes to.
+  Result<> bulk_ended(Result<> result) const;
   Result<> check_bulk(const char* what, std::uint64_t offset, std::uint64_t bytes, std::uint64_t room) const;
   void send(Requester& requester, net::Message message);
   void remember(bool ok, Errc code, std::span<const std::byte> bytes);
@@ -139,6 +149,7 @@ class ServerCall final : private runtime::Timer, public runtime::ListHook<Server
   std::uint32_t retry_after_ms_ = 0;
   std::uint32_t grant_ = 0;  // the last asked for
   bool grant_here_ = false;
+  bool bulk_gone_ = false;  // nobody waits at the other end of bulk_send_ and bulk_receive_
   runtime::WaitQueue grant_wait_;
   std::vector<std::byte> inline_in_;
   std::vector<std::byte> inline_out_;

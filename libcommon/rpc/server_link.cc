@@ -180,10 +180,15 @@ void ServerLink::request(const RequestView& view, std::size_t message_bytes) {
 
 bool ServerLink::deduplicate(const RequestView& view, ServerCall& call) {
   const RequestHeader& header = view.header;
-  const auto lookup = core_.cache.begin(header.key, header.settled_below, header.method, &call, core_.env.now());
+  const auto lookup = core_.cache.begin(header.key, header.settled_below, header.method, &call, core_.env.now(),
+                                        std::chrono::microseconds(static_cast<std::int64_t>(header.timeout_us)));
   switch (lookup.outcome) {
     case IdempotencyCache::Outcome::kNew: call.key_entered(); return true;
-    case IdempotencyCache::Outcome::kRunning: lookup.running->join(*this, header.id); return false;
+    case IdempotencyCache::Outcome::kRunning:
+      if (!lookup.running->join(*this, header.id))
+        refuse(header.id, Errc::kExhausted, core_.admission.retry_after_ms(),
+               fmt::format("{} repeated requests wait for the answer already", ServerCall::kJoinedMax));
+      return false;
     case IdempotencyCache::Outcome::kStored: answer_stored(header.id, *lookup.stored); return false;
     case IdempotencyCache::Outcome::kSettled:
       refuse(header.id, Errc::kCancelled, 0, "late copy of a request that the client has settled");

@@ -53,10 +53,23 @@ std::string snake_case(const std::string& name) {
     if (is_upper(name[i]) && (after_small || before_small) && !out.ends_with('_')) out += '_';
     out += static_cast<char>(std::tolower(static_cast<unsigned char>(name[i])));
   }
-  // The words of C++ that a method could be called by mistake.
-  static const std::set<std::string> kReserved = {"delete", "new",    "register", "default", "switch", "union",
-                                                  "import", "export", "operator", "return",  "try",    "catch",
-                                                  "throw",  "goto",   "if",       "for",     "do",     "while"};
+  // What C++ has taken: its keywords and alternative tokens (ISO C++23, [lex.key], [lex.digraph]), its words with a
+  // meaning at the beginning of a line, and macros of the C library.
+  static const std::set<std::string> kReserved = {
+      "alignas",     "alignof",   "and",        "and_eq",    "asm",      "auto",         "bitand",
+      "bitor",       "bool",      "break",      "case",      "catch",    "char",         "char8_t",
+      "char16_t",    "char32_t",  "class",      "compl",     "concept",  "const",        "consteval",
+      "constexpr",   "constinit", "const_cast", "continue",  "co_await", "co_return",    "co_yield",
+      "decltype",    "default",   "delete",     "do",        "double",   "dynamic_cast", "else",
+      "enum",        "explicit",  "export",     "extern",    "false",    "float",        "for",
+      "friend",      "goto",      "if",         "inline",    "int",      "long",         "mutable",
+      "namespace",   "new",       "noexcept",   "not",       "not_eq",   "nullptr",      "operator",
+      "or",          "or_eq",     "private",    "protected", "public",   "register",     "reinterpret_cast",
+      "requires",    "return",    "short",      "signed",    "sizeof",   "static",       "static_assert",
+      "static_cast", "struct",    "switch",     "template",  "this",     "thread_local", "throw",
+      "true",        "try",       "typedef",    "typeid",    "typename", "union",        "unsigned",
+      "using",       "virtual",   "void",       "volatile",  "wchar_t",  "while",        "xor",
+      "xor_eq",      "import",    "module",     "assert",    "errno",    "offsetof"};
   return kReserved.contains(out) ? out + '_' : out;
 }
 

@@ -63,13 +63,14 @@ TEST_F(HttpServerTest, HealthFollowsTheChecks) {
 
 TEST_F(HttpServerTest, ShowsRequestsAsHtmlOrJson) {
   const auto source = server_->add_requests("rpc", [] {
-    return std::vector<RequestRow>{{.service = "Kv",
-                                    .method = "Get<T>",
-                                    .peer = "peer",
-                                    .age_ns = 2'000'000,
-                                    .deadline_ns = 1'000'000,
-                                    .trace_id = "4bf92f",
-                                    .state = "running"}};
+    return RequestList{.rows = {{.service = "Kv",
+                                 .method = "Get<T>",
+                                 .peer = "peer",
+                                 .age_ns = 2'000'000,
+                                 .deadline_ns = 1'000'000,
+                                 .trace_id = "4bf92f",
+                                 .state = "running"}},
+                       .total = 1};
   });
   ASSERT_TRUE(source);
   const Answer machine = get("/debug/requests");

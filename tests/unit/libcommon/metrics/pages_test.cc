@@ -18,9 +18,9 @@ RequestRow row(std::int64_t age_ns, std::string trace = "t") {
           .state = "running"};
 }
 
-std::vector<std::pair<std::string, Result<std::vector<RequestRow>>>> source(std::vector<RequestRow> rows) {
-  std::vector<std::pair<std::string, Result<std::vector<RequestRow>>>> sources;
-  sources.emplace_back("server", std::move(rows));
+std::vector<std::pair<std::string, Result<RequestList>>> source(std::vector<RequestRow> rows, std::size_t total = 0) {
+  std::vector<std::pair<std::string, Result<RequestList>>> sources;
+  sources.emplace_back("server", RequestList{.rows = std::move(rows), .total = total});
   return sources;
 }
 
@@ -70,6 +70,10 @@ TEST(RequestsPage, ShowsABoundedNumberAndSaysHowManyThereAre) {
   const std::string html = requests_page(source(rows), true).body;
   EXPECT_NE(html.find("server: 1500"), std::string::npos);
   EXPECT_NE(html.find("The 1000 oldest are shown."), std::string::npos);
+  // A source may know of more than it has made rows for.
+  rows.resize(1000);
+  EXPECT_EQ(json::parse(requests_page(source(rows, 8000), false).body)["sources"][0]["total"], 8000);
+  EXPECT_NE(requests_page(source(rows, 8000), true).body.find("server: 8000"), std::string::npos);
 }
 
 TEST(RequestsPage, EscapesAllThatPeersMayChoose) {
@@ -89,7 +93,7 @@ TEST(RequestsPage, EscapesAllThatPeersMayChoose) {
 }
 
 TEST(RequestsPage, TellsOfASourceThatCouldNotBeRead) {
-  std::vector<std::pair<std::string, Result<std::vector<RequestRow>>>> sources;
+  std::vector<std::pair<std::string, Result<RequestList>>> sources;
   sources.emplace_back("stuck", fail(Errc::kTimeout, "hangs <here>"));
   const json body = json::parse(requests_page(sources, false).body);
   EXPECT_EQ(body["sources"][0], json::parse(R"({"name":"stuck","error":"hangs <here>"})"));

@@ -185,6 +185,31 @@ TEST(Call, RunsAnOperationOnceThoughItsAnswerWasLost) {
   });
 }
 
+TEST(Call, RunsAnOperationOnceThoughItsAnswerIsAskedForAfterTheMemoryOfAnswersIsOver) {
+  World world;
+  world.run([](World& w) -> Task<void> {
+    runtime::Scope scope(co_await runtime::current_context());
+    std::uint64_t sum = 0;
+    w.trial.add_time = 20ms;
+    scope.spawn([](World& all, std::uint64_t& out) -> Task<void> {
+      TrialClient trial(*all.client);
+      const Words request = words(5);
+      const auto reply = co_await trial.add(request, {.timeout = 1h});
+      EXPECT_TRUE(reply) << reply.error().message();
+      if (reply) out = reply->number();
+    }(w, sum));
+    (void)co_await runtime::sleep(5ms);
+    w.network.refuse_connects = true;
+    w.network.cut("partition");
+    // Longer than answers are kept for those who may no longer come.
+    (void)co_await runtime::sleep(11min);
+    w.network.refuse_connects = false;
+    EXPECT_TRUE(co_await scope.join());
+    EXPECT_EQ(sum, 5u);
+    EXPECT_EQ(w.trial.adds, 1);
+  });
+}
+
 TEST(Call, DoesNotRepeatAnOperationOnAnotherStartOfTheServer) {
   World world;
   world.run([](World& w) -> Task<void> {
@@ -342,6 +367,62 @@ TEST(Call, WaitsUntilASlowServerHasReadWhatIsQueued) {
     }
     EXPECT_TRUE(co_await scope.join());
     EXPECT_EQ(ok, 20);
+  });
+}
+
+// Fills what the client may queue: a request whose delivery takes a while.
+Task<void> fill_queue(World& w) {
+  TrialClient trial(*w.client);
+  Words request;
+  request.set_data(std::string(w.network.queue_bytes_max + 1000, 'x'));
+  const auto reply = co_await trial.echo(request);
+  EXPECT_TRUE(reply) << reply.error().message();
+}
+
+TEST(Call, CancelledWhileTheQueueIsFullCancelsTheHandler) {
+  World world;
+  world.network.queue_bytes_max = 100'000;
+  world.network.delay = 10ms;
+  world.run([](World& w) -> Task<void> {
+    runtime::Scope lingering(co_await runtime::current_context()), filling(co_await runtime::current_context());
+    lingering.spawn([](World& all) -> Task<void> {
+      TrialClient trial(*all.client);
+      const Words request = words(0);
+      EXPECT_FALSE(co_await trial.linger(request, {.timeout = 1h}));
+    }(w));
+    (void)co_await runtime::sleep(100ms);
+    EXPECT_EQ(w.trial.lingers, 1);
+    filling.spawn(fill_queue(w));
+    co_await runtime::yield();
+    EXPECT_GT(w.client->connection(net::TrafficClass::kMetadata)->queued_bytes(), w.network.queue_bytes_max);
+    lingering.cancel(Error(Errc::kCancelled, "changed my mind"));
+    EXPECT_TRUE(co_await lingering.join());
+    EXPECT_TRUE(co_await filling.join());
+    (void)co_await runtime::sleep(50ms);
+    EXPECT_EQ(w.trial.why, "cancelled: cancelled by the client");
+    EXPECT_EQ(w.server->in_flight(), 0u);
+  });
+}
+
+TEST(Call, CancelledCancelsWhatItsAbandonedAttemptsStarted) {
+  World world;
+  world.run([](World& w) -> Task<void> {
+    runtime::Scope scope(co_await runtime::current_context());
+    scope.spawn([](World& all) -> Task<void> {
+      TrialClient trial(*all.client);
+      const Words request = words(0);
+      const IdempotencyKey key{.client = 77, .sequence = 1};
+      EXPECT_FALSE(co_await trial.linger(request, {.timeout = 1h, .attempt_timeout = 20ms, .attempts = 5, .key = key}));
+    }(w));
+    // The second attempt has joined what the first began.
+    (void)co_await runtime::sleep(45ms);
+    EXPECT_EQ(w.trial.lingers, 1);
+    EXPECT_EQ(w.client->in_flight(), 1u);
+    scope.cancel(Error(Errc::kCancelled, "changed my mind"));
+    EXPECT_TRUE(co_await scope.join());
+    (void)co_await runtime::sleep(1ms);
+    EXPECT_EQ(w.trial.cancelled, 1);
+    EXPECT_EQ(w.server->in_flight(), 0u);
   });
 }
 

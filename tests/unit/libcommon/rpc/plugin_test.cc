@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -44,6 +46,28 @@ TEST(ProtocGenFf, MakesClassesNamedAfterTheService) {
     EXPECT_NE(ran.output.find("class CounterClient"), std::string::npos);
     EXPECT_NE(ran.output.find("get_url_now("), std::string::npos);
   }
+}
+
+TEST(ProtocGenFf, MakesFunctionsOutOfNamesThatAreWordsOfCpp) {
+  // ISO C++23, [lex.key] and the alternative tokens of [lex.digraph]; then macros of the C library.
+  std::istringstream words(
+      "alignas alignof asm auto bool break case catch char char8_t char16_t char32_t class concept const consteval "
+      "constexpr constinit const_cast continue co_await co_return co_yield decltype default delete do double "
+      "dynamic_cast else enum explicit export extern false float for friend goto if inline int long mutable namespace "
+      "new noexcept nullptr operator private protected public register reinterpret_cast requires return short signed "
+      "sizeof static static_assert static_cast struct switch template this thread_local throw true try typedef typeid "
+      "typename union unsigned using virtual void volatile wchar_t while "
+      "and and_eq bitand bitor compl not not_eq or or_eq xor xor_eq "
+      "assert errno offsetof");
+  std::vector<std::string> all;
+  std::string methods;
+  for (std::string word; words >> word;) {
+    methods += "rpc " + word + "(M) returns (M); ";
+    all.push_back(word);
+  }
+  const Ran ran = generate(std::string(kBegin) + "service S { " + methods + "}");
+  EXPECT_EQ(ran.status, 0) << ran.output;
+  for (const std::string& word : all) EXPECT_NE(ran.output.find("> " + word + "_("), std::string::npos) << word;
 }
 
 TEST(ProtocGenFf, RefusesStreams) {

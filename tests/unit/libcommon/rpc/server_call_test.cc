@@ -127,6 +127,163 @@ TEST(Bulk, GrantsReachAServerThatHasPausedTheConnection) {
       {.admission = {.connection_requests = 1}});
 }
 
+TEST(Bulk, IsGrantedThoughTheClientsQueueIsFullWhenItIsAsked) {
+  World world;
+  world.network.queue_bytes_max = 100'000;
+  world.network.delay = 10ms;
+  world.run([](World& w) -> Task<void> {
+    w.trial.push_from = pattern(1u << 20);
+    std::vector<std::byte> into(1u << 20);
+    runtime::Scope scope(co_await runtime::current_context());
+    bool ok = false;
+    TrialClient trial(*w.client);
+    const Words small = words(1);
+    EXPECT_TRUE(co_await trial.echo(small));  // connected
+    scope.spawn([](World& all, std::span<std::byte> room, bool& out) -> Task<void> {
+      TrialClient pushed(*all.client);
+      const Words request = words(0);
+      const auto reply = co_await pushed.turn(request, {.attempts = 1, .bulk_receive = room});
+      EXPECT_TRUE(reply) << reply.error().message();
+      out = static_cast<bool>(reply);
+    }(w, into, ok));
+    // The question arrives 20 ms after the request has left; this stands in the queue from 15 to 25 ms.
+    (void)co_await runtime::sleep(15ms);
+    Words large;
+    large.set_data(std::string(w.network.queue_bytes_max + 1000, 'x'));
+    const auto began = w.env.now();
+    EXPECT_TRUE(co_await trial.echo(large));
+    EXPECT_TRUE(co_await scope.join());
+    EXPECT_TRUE(ok);
+    EXPECT_LT(w.env.now() - began, 1s);
+    EXPECT_EQ(into, w.trial.push_from);
+  });
+}
+
+TEST(Bulk, WaitsWithItsQuestionUntilTheServersQueueHasRoom) {
+  World world;
+  world.network.delay = 10ms;
+  world.run([](World& w) -> Task<void> {
+    w.trial.push_from = pattern(1u << 20);
+    std::vector<std::byte> into(1u << 20);
+    runtime::Scope scope(co_await runtime::current_context());
+    TrialClient trial(*w.client);
+    const Words small = words(1);
+    EXPECT_TRUE(co_await trial.echo(small));  // connected
+    scope.spawn([](World& all) -> Task<void> {
+      TrialClient echoed(*all.client);
+      Words large;
+      large.set_data(std::string(101'000, 'x'));
+      EXPECT_TRUE(co_await echoed.echo(large));
+    }(w));
+    (void)co_await runtime::sleep(5ms);
+    scope.spawn([](World& all, std::span<std::byte> room) -> Task<void> {
+      TrialClient pushed(*all.client);
+      const Words request = words(0);
+      const auto reply = co_await pushed.turn(request, {.attempts = 1, .bulk_receive = room});
+      EXPECT_TRUE(reply) << reply.error().message();
+    }(w, into));
+    (void)co_await runtime::sleep(7ms);
+    // The large answer is in the server's queue from 10 to 20 ms; the other request is read at 15.
+    w.network.queue_bytes_max = 100'000;
+    EXPECT_TRUE(co_await scope.join());
+    EXPECT_EQ(into, w.trial.push_from);
+  });
+}
+
+constexpr IdempotencyKey kKey{.client = 77, .sequence = 1};
+
+TEST(Bulk, OfAKeyedCallThatWaitsForItsGrantWhenTheConnectionIsLostIsTriedAgain) {
+  World world;
+  world.network.delay = 10ms;
+  world.run([](World& w) -> Task<void> {
+    w.trial.push_from = pattern(1u << 20);
+    std::vector<std::byte> into(1u << 20);
+    runtime::Scope scope(co_await runtime::current_context());
+    TrialClient trial(*w.client);
+    const Words small = words(1);
+    EXPECT_TRUE(co_await trial.echo(small));  // connected
+    const auto began = w.env.now();
+    bool ok = false;
+    scope.spawn([](World& all, std::span<std::byte> room, bool& out) -> Task<void> {
+      TrialClient pushed(*all.client);
+      const Words request = words(0);
+      std::uint64_t received = 0;
+      const auto reply =
+          co_await pushed.turn(request, {.attempts = 5, .bulk_receive = room, .bulk_received = &received, .key = kKey});
+      EXPECT_TRUE(reply) << reply.error().message();
+      EXPECT_EQ(received, room.size());
+      out = static_cast<bool>(reply);
+    }(w, into, ok));
+    (void)co_await runtime::sleep(15ms);
+    EXPECT_EQ(w.server->request_rows(1).at(0).state, "waiting for grant");
+    w.network.cut("cable pulled");
+    EXPECT_TRUE(co_await scope.join());
+    EXPECT_TRUE(ok);
+    EXPECT_LT(w.env.now() - began, 1s);
+    EXPECT_EQ(into, w.trial.push_from);
+  });
+}
+
+TEST(Bulk, OfAKeyedCallWhoseAttemptTakesTooLongIsMovedByTheNextAttempt) {
+  for (const bool push : {false, true}) {
+    World world;
+    world.network.bulk_bytes_per_second = 1e6;
+    world.run([push](World& w) -> Task<void> {
+      const auto from = pattern(1'000'000);
+      std::vector<std::byte> into(push ? from.size() : 0);
+      if (push) w.trial.push_from = from;
+      runtime::Scope scope(co_await runtime::current_context());
+      scope.spawn([](World& all, bool pushes, std::span<const std::byte> out, std::span<std::byte> in) -> Task<void> {
+        TrialClient trial(*all.client);
+        // To be pulled, the bytes have nowhere to go: that is what the handler answers when it has them.
+        const Words request = words(0);
+        const auto reply = co_await trial.turn(request, {.attempt_timeout = 500ms,
+                                                         .attempts = 5,
+                                                         .bulk_send = pushes ? std::span<const std::byte>() : out,
+                                                         .bulk_receive = in,
+                                                         .key = kKey});
+        if (pushes) {
+          EXPECT_TRUE(reply) << reply.error().message();
+        } else {
+          EXPECT_EQ(reply.error().code(), Errc::kInvalidArgument) << reply.error().message();
+        }
+      }(w, push, from, into));
+      (void)co_await runtime::sleep(400ms);
+      EXPECT_EQ(w.server->request_rows(1).at(0).state, push ? "pushing bulk" : "pulling bulk");
+      w.network.bulk_bytes_per_second = 1e9;
+      EXPECT_TRUE(co_await scope.join());
+      if (push) EXPECT_EQ(into, from);
+    });
+  }
+}
+
+TEST(Bulk, ThatArrivedBeforeTheAnswerWasLostIsReportedWithTheRepeatedAnswer) {
+  World world;
+  world.network.delay = 10ms;
+  world.run([](World& w) -> Task<void> {
+    w.trial.push_from = pattern(32u << 10);
+    std::vector<std::byte> into(32u << 10);
+    runtime::Scope scope(co_await runtime::current_context());
+    TrialClient trial(*w.client);
+    const Words small = words(1);
+    EXPECT_TRUE(co_await trial.echo(small));  // connected
+    scope.spawn([](World& all, std::span<std::byte> room) -> Task<void> {
+      TrialClient pushed(*all.client);
+      const Words request = words(0);
+      std::uint64_t received = 0;
+      const auto reply = co_await pushed.turn(request, {.bulk_receive = room, .bulk_received = &received, .key = kKey});
+      EXPECT_TRUE(reply) << reply.error().message();
+      EXPECT_EQ(received, room.size());
+    }(w, into));
+    // Request until 10 ms, push until 20, answer until 30.
+    (void)co_await runtime::sleep(25ms);
+    EXPECT_EQ(w.server->in_flight(), 0u);
+    w.network.cut("cable pulled");
+    EXPECT_TRUE(co_await scope.join());
+    EXPECT_EQ(into, w.trial.push_from);
+  });
+}
+
 // One client of the wire, to send the same key twice.
 class Hand final : public net::ConnectionHandler {
  public:
@@ -188,6 +345,56 @@ TEST(RepeatedRequest, JoinsTheFirstEvenOverAnotherConnection) {
     EXPECT_EQ(w.server->in_flight(), 0u);
     a.connection->close(Error(Errc::kCancelled, "done"));
     b.connection->close(Error(Errc::kCancelled, "done"));
+    (void)co_await runtime::sleep(1ms);
+  });
+}
+
+TEST(RepeatedRequest, JoinsOnlySoOften) {
+  World world;
+  world.run([](World& w) -> Task<void> {
+    Hand hand;
+    co_await connect(w, hand);
+    w.trial.add_time = 20ms;
+    for (std::uint64_t id = 1; id <= 40; ++id) hand.add(w, id, {77, 1});
+    (void)co_await runtime::sleep(5ms);
+    std::size_t refused = 0;
+    for (std::uint64_t id = 1; id <= 40; ++id) {
+      if (!hand.answers.contains(id)) continue;
+      const auto error = decode_error(hand.answers[id]);
+      EXPECT_TRUE(error);
+      if (!error) continue;
+      EXPECT_EQ(error->code, Errc::kExhausted);
+      EXPECT_GT(error->retry_after_ms, 0u);
+      ++refused;
+    }
+    EXPECT_EQ(refused, 40u - 1 - 16);
+    (void)co_await runtime::sleep(30ms);
+    EXPECT_EQ(w.trial.adds, 1);
+    EXPECT_EQ(hand.number(17), 5u);
+    hand.connection->close(Error(Errc::kCancelled, "done"));
+    (void)co_await runtime::sleep(1ms);
+  });
+}
+
+TEST(RepeatedRequest, OverConnectionsThatAreGoneTakesNoPlace) {
+  World world;
+  world.run([](World& w) -> Task<void> {
+    w.trial.add_time = 20ms;
+    for (std::uint64_t id = 1; id <= 30; ++id) {
+      Hand hand;
+      co_await connect(w, hand);
+      hand.add(w, id, {77, 1});
+      (void)co_await runtime::sleep(100us);
+      hand.connection->close(Error(Errc::kCancelled, "lost"));
+      (void)co_await runtime::sleep(100us);
+    }
+    Hand hand;
+    co_await connect(w, hand);
+    hand.add(w, 31, {77, 1});
+    (void)co_await runtime::sleep(30ms);
+    EXPECT_EQ(w.trial.adds, 1);
+    EXPECT_EQ(hand.number(31), 5u);
+    hand.connection->close(Error(Errc::kCancelled, "done"));
     (void)co_await runtime::sleep(1ms);
   });
 }

@@ -218,16 +218,18 @@ TEST(Server, TellsAnotherThreadWhatIsInFlight) {
     scope.spawn(linger(w, 1000, results, {}));
     (void)co_await runtime::sleep(5ms);
     const auto source = w.server->request_source(10s);
-    std::vector<metrics::RequestRow> rows;
+    metrics::RequestList list;
     std::atomic<bool> done = false;
     w.env.wait_for_posts = true;
     std::thread reader([&] {
-      rows = source();
+      list = source();
       done = true;
     });
     while (!done) co_await runtime::yield();
     reader.join();
     w.env.wait_for_posts = false;
+    const auto& rows = list.rows;
+    EXPECT_EQ(list.total, 1u);
     EXPECT_EQ(rows.size(), 1u);
     if (rows.size() != 1) co_return;
     EXPECT_EQ(rows[0].service, "ff.trial.Trial");
@@ -241,15 +243,42 @@ TEST(Server, TellsAnotherThreadWhatIsInFlight) {
   });
 }
 
+TEST(Server, TellsHowManyAreInFlightThoughItShowsOnlyTheOldest) {
+  World world;
+  world.run(
+      [](World& w) -> Task<void> {
+        runtime::Scope scope(co_await runtime::current_context());
+        std::vector<Result<Words>> results;
+        const std::size_t all = metrics::kRequestRowsMax + 200;
+        for (std::size_t i = 0; i < all; ++i) scope.spawn(linger(w, 1000, results, {}));
+        (void)co_await runtime::sleep(5ms);
+        const auto source = w.server->request_source(10s);
+        metrics::RequestList list;
+        std::atomic<bool> done = false;
+        w.env.wait_for_posts = true;
+        std::thread reader([&] {
+          list = source();
+          done = true;
+        });
+        while (!done) co_await runtime::yield();
+        reader.join();
+        w.env.wait_for_posts = false;
+        EXPECT_EQ(list.rows.size(), metrics::kRequestRowsMax);
+        EXPECT_EQ(list.total, all);
+        EXPECT_TRUE(co_await scope.join());
+      },
+      {.admission = {.connection_requests = 2000}});
+}
+
 TEST(Server, GivesNoRowsWhenItsEnvDoesNotAnswerOrItHasGone) {
   ff::tests::VirtualEnv env;
-  std::function<std::vector<metrics::RequestRow>()> source;
+  std::function<metrics::RequestList()> source;
   {
     Server server(env);
     source = server.request_source(20ms);
-    EXPECT_TRUE(source().empty());  // nobody runs the Env
+    EXPECT_TRUE(source().rows.empty());  // nobody runs the Env
   }
-  EXPECT_TRUE(source().empty());
+  EXPECT_TRUE(source().rows.empty());
 }
 
 // Bytes as a client of another version, or an attacker, would send them.
