@@ -104,7 +104,7 @@ Result<int> measure(const Options& options, const Request& request) {
   header.buffers = options.buffers;
   header.transport = options.transport;
   header.algorithm = options.algorithm;
-  header.machine = read_machine("");
+  header.machine = machine::read_machine("");
   header.ranks = comm->ranks();
   const bool speaks = comm->rank() == 0;
   if (speaks && request.as_text) print(perf_text_header(header));

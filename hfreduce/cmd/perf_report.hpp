@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "hfreduce/cmd/machine.hpp"
 #include "hfreduce/cmd/perf_measure.hpp"
+#include "libcommon/machine/machine.hpp"
 #include "libcommon/report/table.hpp"
 
 namespace ff::hfreduce::cmd {
@@ -19,7 +19,7 @@ struct PerfRow {
 };
 
 struct PerfHeader {
-  Machine machine;
+  machine::Machine machine;
   PerfPlan plan;
   std::uint64_t bytes_min = 0, bytes_max = 0, step_factor = 0, step_bytes = 0;
   std::string buffers;    // "window", "ordinary"

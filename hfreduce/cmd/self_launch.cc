@@ -1,24 +1,19 @@
 #include "hfreduce/cmd/self_launch.hpp"
 
 #include <fmt/core.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <cstdlib>
 
 #include "hfreduce/run/launcher.hpp"
 #include "hfreduce/run/spawn.hpp"
+#include "libcommon/machine/machine.hpp"
 
 namespace ff::hfreduce::cmd {
 
 bool under_launcher() { return std::getenv("RANK") != nullptr && std::getenv("WORLD_SIZE") != nullptr; }
 
-int allowed_cores() {
-  cpu_set_t set;
-  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
-}
-
-int default_ranks() { return std::clamp(allowed_cores(), 2, 8); }
+int default_ranks() { return std::clamp(machine::allowed_cores(), 2, 8); }
 
 Result<int> self_launch(const Arguments& arguments, int ranks) {
   run::LaunchOptions launch;

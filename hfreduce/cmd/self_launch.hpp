@@ -11,9 +11,6 @@ namespace ff::hfreduce::cmd {
 // Whether this process is a rank: a launcher (hfreduce run, torchrun, a job) has set RANK and WORLD_SIZE.
 bool under_launcher();
 
-// Cores that this process may use, at least 1.
-int allowed_cores();
-
 // Ranks by default: one a core, at least two (one measures nothing), at most eight.
 int default_ranks();
 

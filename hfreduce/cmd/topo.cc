@@ -5,10 +5,10 @@
 #include <memory>
 
 #include "hfreduce/cmd/commands.hpp"
-#include "hfreduce/cmd/machine.hpp"
 #include "hfreduce/cpu/reduce.hpp"
 #include "libcommon/base/byte_size.hpp"
 #include "libcommon/cli/output.hpp"
+#include "libcommon/machine/machine.hpp"
 #include "libcommon/report/json.hpp"
 #include "libcommon/report/table.hpp"
 
@@ -22,7 +22,7 @@ struct Options {
 
 std::string or_unknown(const std::string& text) { return text.empty() ? "unknown" : text; }
 
-std::string nic_text(const Nic& nic) {
+std::string nic_text(const machine::Nic& nic) {
   std::string text = or_unknown(nic.state);
   text += nic.bits_per_second ? fmt::format(", {:g} Gbit/s", static_cast<double>(*nic.bits_per_second) / 1e9)
                               : ", speed unknown";
@@ -31,7 +31,7 @@ std::string nic_text(const Nic& nic) {
   return text;
 }
 
-std::string text_report(const Machine& m) {
+std::string text_report(const machine::Machine& m) {
   report::Table table("ff.topo/1", {{.key = "object", .title = "OBJECT"}, {.key = "value", .title = "VALUE"}});
   auto row = [&](std::string object, std::string value) { table.add_row({std::move(object), std::move(value)}); };
   row("host", or_unknown(m.host));
@@ -42,14 +42,14 @@ std::string text_report(const Machine& m) {
   row("cores", m.cores_allowed > 0 ? fmt::format("{} online, {} allowed", m.cores_online, m.cores_allowed)
                                    : fmt::format("{} online", m.cores_online));
   row("memory", format_byte_size(m.memory_bytes));
-  for (const NumaNode& node : m.nodes)
+  for (const machine::NumaNode& node : m.nodes)
     row(fmt::format("numa node {}", node.id),
         fmt::format("cores {}, {}", node.cpus, format_byte_size(node.memory_bytes)));
-  for (const Cache& cache : m.caches)
+  for (const machine::Cache& cache : m.caches)
     row(fmt::format("L{} {}", cache.level, cache.type),
         fmt::format("{} x {}, each for {} cores", cache.instances, format_byte_size(cache.bytes),
                     cache.cpus_sharing_one));
-  for (const Nic& nic : m.nics) row("nic " + nic.name, nic_text(nic));
+  for (const machine::Nic& nic : m.nics) row("nic " + nic.name, nic_text(nic));
   row("cross-memory copies", !m.yama_ptrace_scope        ? "allowed within a user (no yama)"
                              : *m.yama_ptrace_scope == 0 ? "allowed within a user (yama 0)"
                              : *m.yama_ptrace_scope == 1 ? "by leave of the peer, which hfreduce gives (yama 1)"
@@ -60,7 +60,7 @@ std::string text_report(const Machine& m) {
   return table.render(report::Format::kTable);
 }
 
-std::string json_report(const Machine& m) {
+std::string json_report(const machine::Machine& m) {
   report::JsonWriter json(2);
   json.begin_object();
   json.field("schema", "ff.topo/1").field("host", m.host.c_str()).field("kernel", m.kernel.c_str());
@@ -68,14 +68,14 @@ std::string json_report(const Machine& m) {
   json.field("sockets", m.sockets).field("cores_online", m.cores_online).field("cores_allowed", m.cores_allowed);
   json.field("memory_bytes", m.memory_bytes);
   json.key("numa_nodes").begin_array();
-  for (const NumaNode& node : m.nodes)
+  for (const machine::NumaNode& node : m.nodes)
     json.begin_object()
         .field("id", node.id)
         .field("cpus", node.cpus.c_str())
         .field("memory_bytes", node.memory_bytes)
         .end_object();
   json.end_array().key("caches").begin_array();
-  for (const Cache& cache : m.caches)
+  for (const machine::Cache& cache : m.caches)
     json.begin_object()
         .field("level", cache.level)
         .field("type", cache.type.c_str())
@@ -84,7 +84,7 @@ std::string json_report(const Machine& m) {
         .field("cpus_sharing_one", cache.cpus_sharing_one)
         .end_object();
   json.end_array().key("nics").begin_array();
-  for (const Nic& nic : m.nics) {
+  for (const machine::Nic& nic : m.nics) {
     json.begin_object()
         .field("name", nic.name.c_str())
         .field("state", nic.state.c_str())
@@ -105,7 +105,7 @@ std::string json_report(const Machine& m) {
 
 Result<int> run_topo(const Options& options) {
   FF_TRY_ASSIGN(const report::Format format, options.output.format());
-  const Machine machine = read_machine(options.root);
+  const machine::Machine machine = machine::read_machine(options.root);
   const std::string text = format == report::Format::kJson ? json_report(machine) : text_report(machine);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return cli::kExitOk;

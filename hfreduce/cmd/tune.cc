@@ -13,7 +13,6 @@
 #include <memory>
 
 #include "hfreduce/cmd/commands.hpp"
-#include "hfreduce/cmd/machine.hpp"
 #include "hfreduce/cmd/perf_measure.hpp"
 #include "hfreduce/cmd/self_launch.hpp"
 #include "hfreduce/cmd/tune_fit.hpp"
@@ -21,6 +20,7 @@
 #include "libcommon/base/byte_size.hpp"
 #include "libcommon/base/file.hpp"
 #include "libcommon/cli/output.hpp"
+#include "libcommon/machine/machine.hpp"
 
 namespace ff::hfreduce::cmd {
 namespace {
@@ -234,7 +234,7 @@ Result<> save(const Options& options, const TunedValues& values, const Communica
   const auto folder = std::filesystem::path(path).parent_path();
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
   if (error) return fail(Errc::kIo, fmt::format("create '{}': {}", folder.string(), error.message()));
-  const Machine machine = read_machine("");
+  const machine::Machine machine = machine::read_machine("");
   FF_TRY(
       write_file_atomic(path, format_tuned(values, fmt::format("Written by hfreduce tune on {} ({}), {} ranks.\n"
                                                                "Use: hfreduce run --tuned {}",

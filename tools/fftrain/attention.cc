@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tools/fftrain/blas.hpp"
+#include "libcommon/blas/blas.hpp"
 #include "tools/fftrain/vector_math.hpp"
 
 namespace ff::fftrain {
@@ -17,12 +17,12 @@ void attention_forward(float* mixed, float* probabilities, const float* qkv, con
       const float* const k = q + dim;
       const float* const v = k + dim;
       float* const p = probabilities + (b * shape.heads + h) * length * length;
-      multiply(p, length, {q, stride}, {k, stride, true}, length, length, width, scale);
+      blas::multiply(p, length, {q, stride}, {k, stride, true}, length, length, width, scale);
       for (std::int64_t i = 0; i < length; ++i) {
         softmax(static_cast<std::size_t>(i + 1), p + i * length);
         std::fill_n(p + i * length + i + 1, length - i - 1, 0.0f);
       }
-      multiply(mixed + b * length * dim + h * width, dim, {p, length}, {v, stride}, length, width, length);
+      blas::multiply(mixed + b * length * dim + h * width, dim, {p, length}, {v, stride}, length, width, length);
     }
 }
 
@@ -37,12 +37,12 @@ void attention_backward(float* dqkv, float* scratch, const float* dmixed, const 
       const float* const k = q + dim;
       const float* const v = k + dim;
       const float* const p = probabilities + (b * shape.heads + h) * length * length;
-      const Matrix dout{dmixed + b * length * dim + h * width, dim};
+      const blas::Matrix dout{dmixed + b * length * dim + h * width, dim};
       float* const dq = dqkv + at;
       float* const dk = dq + dim;
       float* const dv = dk + dim;
-      multiply(dv, stride, {p, length, true}, dout, length, width, length);
-      multiply(scratch, length, dout, {v, stride, true}, length, length, width);
+      blas::multiply(dv, stride, {p, length, true}, dout, length, width, length);
+      blas::multiply(scratch, length, dout, {v, stride, true}, length, length, width);
       // Softmax: ds = p (dp - sum(dp p)); where the mask cut, p is 0 and so is ds.
       for (std::int64_t i = 0; i < length; ++i) {
         const float* const p_row = p + i * length;
@@ -50,8 +50,8 @@ void attention_backward(float* dqkv, float* scratch, const float* dmixed, const 
         const float dot = lane_sum(static_cast<std::size_t>(i + 1), [=](std::size_t j) { return p_row[j] * row[j]; });
         for (std::int64_t j = 0; j < length; ++j) row[j] = p_row[j] * (row[j] - dot);
       }
-      multiply(dq, stride, {scratch, length}, {k, stride}, length, width, length, scale);
-      multiply(dk, stride, {scratch, length, true}, {q, stride}, length, width, length, scale);
+      blas::multiply(dq, stride, {scratch, length}, {k, stride}, length, width, length, scale);
+      blas::multiply(dk, stride, {scratch, length, true}, {q, stride}, length, width, length, scale);
     }
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "tools/fftrain/blas.hpp"
+#include "libcommon/blas/blas.hpp"
 #include "tools/fftrain/model_config.hpp"
 #include "tools/fftrain/vector_math.hpp"
 
@@ -26,17 +26,17 @@ void column_sums(float* into, const float* a, std::int64_t rows, std::int64_t co
 void linear_forward(float* y, const float* x, const float* w, const float* b, std::int64_t n, std::int64_t in,
                     std::int64_t out) {
   for (std::int64_t i = 0; i < n; ++i) std::copy_n(b, out, y + i * out);
-  multiply(y, out, {x, in}, {w, in, true}, n, out, in, 1.0f, 1.0f);
+  blas::multiply(y, out, {x, in}, {w, in, true}, n, out, in, 1.0f, 1.0f);
 }
 
 void linear_backward_input(float* dx, const float* dy, const float* w, std::int64_t n, std::int64_t in,
                            std::int64_t out) {
-  multiply(dx, in, {dy, out}, {w, in}, n, in, out);
+  blas::multiply(dx, in, {dy, out}, {w, in}, n, in, out);
 }
 
 void linear_backward_weights(float* dw, float* db, const float* dy, const float* x, std::int64_t n, std::int64_t in,
                              std::int64_t out) {
-  multiply(dw, in, {dy, out, true}, {x, in}, out, in, n);
+  blas::multiply(dw, in, {dy, out, true}, {x, in}, out, in, n);
   column_sums(db, dy, n, out);
 }
 

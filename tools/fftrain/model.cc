@@ -5,7 +5,7 @@
 
 #include "libcommon/base/assert.hpp"
 #include "libcommon/base/rng.hpp"
-#include "tools/fftrain/blas.hpp"
+#include "libcommon/blas/blas.hpp"
 #include "tools/fftrain/layers.hpp"
 
 namespace ff::fftrain {
@@ -114,7 +114,8 @@ double Model::forward(std::span<const std::uint8_t> tokens, std::span<const std:
   FF_ASSERT(targets.size() == tokens.size(), targets.size(), tokens.size());
   targets_.assign(targets.begin(), targets.end());
   const std::int64_t n = batch * length, d = config_.dim;
-  multiply(logits_, kVocab, {final_output_, d}, {weight(ParameterLayout::kTokenEmbedding), d, true}, n, kVocab, d);
+  blas::multiply(logits_, kVocab, {final_output_, d}, {weight(ParameterLayout::kTokenEmbedding), d, true}, n, kVocab,
+                 d);
   return cross_entropy_forward(logits_, targets_.data(), n);
 }
 
@@ -125,7 +126,7 @@ void Model::backward(float scale, std::span<float* const> gradients, const std::
   float* const token_weight = weight(ParameterLayout::kTokenEmbedding);
 
   cross_entropy_backward(logits_, targets_.data(), n, scale);
-  multiply(token_grad, d, {logits_, kVocab, true}, {final_output_, d}, kVocab, d, n);
+  blas::multiply(token_grad, d, {logits_, kVocab, true}, {final_output_, d}, kVocab, d, n);
   linear_backward_input(narrow_grad_, logits_, token_weight, n, d, kVocab);
   std::fill_n(residual_grad_, n * d, 0.0f);
   layer_norm_backward(residual_grad_, gradients[layout_.final_gain()], gradients[layout_.final_bias()], narrow_grad_,
@@ -179,8 +180,8 @@ std::span<const float> Model::next_logits(std::span<const std::uint8_t> tokens) 
   forward_hidden(tokens, 1, static_cast<std::int64_t>(tokens.size()));
   targets_.clear();  // backward would not belong to this pass
   const float* const last = final_output_ + (length_ - 1) * config_.dim;
-  multiply(logits_, kVocab, {last, config_.dim}, {weight(ParameterLayout::kTokenEmbedding), config_.dim, true}, 1,
-           kVocab, config_.dim);
+  blas::multiply(logits_, kVocab, {last, config_.dim}, {weight(ParameterLayout::kTokenEmbedding), config_.dim, true}, 1,
+                 kVocab, config_.dim);
   return {logits_, kVocab};
 }
 

@@ -3,7 +3,7 @@
 // Shapes     tokens and targets [batch, length], row-major bytes; length <= config.ctx, batch <= batch_max.
 // Numerics   fp32; the loss is summed in double. With one BLAS thread, equal inputs give equal bits on one machine.
 // Ownership  Owns weights and activations; gradients belong to the caller.
-// Threads    One caller at a time; distinct models are independent. See use_one_thread() in blas.hpp.
+// Threads    One caller at a time; distinct models are independent. See use_one_thread() in libcommon/blas/blas.hpp.
 #pragma once
 
 #include <cstdint>

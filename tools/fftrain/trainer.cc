@@ -10,7 +10,7 @@
 #include <numeric>
 
 #include "libcommon/base/crc32c.hpp"
-#include "tools/fftrain/blas.hpp"
+#include "libcommon/blas/blas.hpp"
 
 namespace ff::fftrain {
 namespace {
@@ -78,7 +78,7 @@ Result<std::unique_ptr<Trainer>> Trainer::create(const TrainOptions& options, co
     return fail(Errc::kInvalidArgument, fmt::format("--text: {} bytes are too few for --ctx {} (give at least {})",
                                                     text.bytes().size(), options.model.ctx, options.model.ctx + 1));
   FF_TRY(check_memory(options.model, options.batch / world));
-  use_one_thread();
+  blas::use_one_thread();
   std::unique_ptr<Trainer> trainer(new Trainer(options, text, world, std::move(hooks)));
   FF_TRY(trainer->prepare(communicator));
   return trainer;

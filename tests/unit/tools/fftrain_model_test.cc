@@ -9,8 +9,8 @@
 #include <numeric>
 
 #include "libcommon/base/rng.hpp"
+#include "libcommon/blas/blas.hpp"
 #include "tests/unit/tools/fftrain_reference.hpp"
-#include "tools/fftrain/blas.hpp"
 
 namespace ff::fftrain {
 namespace {
@@ -25,7 +25,7 @@ struct Fixture {
 
   Fixture(const ModelConfig& config, std::int64_t batch_, std::int64_t length_)
       : model(config, batch_), reference(config), batch(batch_), length(length_) {
-    use_one_thread();
+    blas::use_one_thread();
     // Far from the start of training: gains, biases and attention all matter.
     Rng rng(11);
     for (float& w : model.weights()) w = static_cast<float>(0.5 * rng.normal());

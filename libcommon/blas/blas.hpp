@@ -1,4 +1,4 @@
-// The one place that calls the BLAS. Every matrix product of the model goes through multiply().
+// The one place that calls the BLAS: products of fp32 matrices.
 //
 // Threads  use_one_thread() is process-wide; call it before the first product. Products may then run in several threads
 //          at once. One thread a product also fixes the order of summation: equal inputs give equal bits.
@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace ff::fftrain {
+namespace ff::blas {
 
 // A row-major view: rows x cols of the operand as it takes part in the product; `stride` elements from row to row of
 // what is stored. With `transposed`, memory holds cols x rows.
@@ -22,4 +22,4 @@ void multiply(float* c, std::int64_t c_stride, Matrix a, Matrix b, std::int64_t 
 
 void use_one_thread();
 
-}  // namespace ff::fftrain
+}  // namespace ff::blas

@@ -1,5 +1,5 @@
 // A made-up machine of two sockets, read from a folder.
-#include "hfreduce/cmd/machine.hpp"
+#include "libcommon/machine/machine.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace ff::hfreduce::cmd {
+namespace ff::machine {
 namespace {
 
 class FakeRoot {
@@ -90,4 +90,4 @@ TEST(ReadMachine, AnEmptyRootIsNoError) {
 }
 
 }  // namespace
-}  // namespace ff::hfreduce::cmd
+}  // namespace ff::machine

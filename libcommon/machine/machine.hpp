@@ -1,5 +1,5 @@
-// What this machine is, as far as collectives care: read from /sys and /proc under a root that tests replace.
-// Facts that cannot be read are absent; nothing here fails.
+// What this machine is, as far as those who measure on it care: read from /sys and /proc under a root that tests
+// replace. Facts that cannot be read are absent; nothing here fails.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace ff::hfreduce::cmd {
+namespace ff::machine {
 
 struct NumaNode {
   int id = 0;
@@ -29,6 +29,7 @@ struct Nic {
   std::optional<std::uint64_t> bits_per_second;  // as the driver says it
   std::optional<int> numa_node;
   std::uint64_t mtu_bytes = 0;
+  std::string driver = {};  // empty for a virtual one
 };
 
 struct Machine {
@@ -51,7 +52,10 @@ struct Machine {
 // `root` is "" for the machine itself, or a folder that holds sys/ and proc/.
 Machine read_machine(const std::string& root);
 
+// Logical cores that this process may use, at least 1.
+int allowed_cores();
+
 // Numbers in a kernel list: "0-2,5" has 4. 0 for text of another form.
 int count_in_list(const std::string& list);
 
-}  // namespace ff::hfreduce::cmd
+}  // namespace ff::machine

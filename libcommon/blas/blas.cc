@@ -1,8 +1,8 @@
-#include "tools/fftrain/blas.hpp"
+#include "libcommon/blas/blas.hpp"
 
 #include <cblas.h>
 
-namespace ff::fftrain {
+namespace ff::blas {
 
 void multiply(float* c, std::int64_t c_stride, Matrix a, Matrix b, std::int64_t m, std::int64_t n, std::int64_t k,
               float alpha, float beta) {
@@ -14,4 +14,4 @@ void multiply(float* c, std::int64_t c_stride, Matrix a, Matrix b, std::int64_t 
 
 void use_one_thread() { openblas_set_num_threads(1); }
 
-}  // namespace ff::fftrain
+}  // namespace ff::blas

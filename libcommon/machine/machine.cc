@@ -1,87 +1,22 @@
-#include "hfreduce/cmd/machine.hpp"
+#include "libcommon/machine/machine.hpp"
 
-#include <dirent.h>
+#include <sched.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <set>
 #include <string_view>
 
-#include "hfreduce/cmd/self_launch.hpp"
-#include "libcommon/base/file.hpp"
+#include "libcommon/machine/facts.hpp"
 
-namespace ff::hfreduce::cmd {
+namespace ff::machine {
 namespace {
-
-constexpr std::size_t kFactBytesMax = 4u << 20;  // /proc/cpuinfo of a large machine is the longest
-
-// The file's text without its last newline; empty where it cannot be read.
-std::string text_of(const std::string& path) {
-  auto text = read_file(path, kFactBytesMax);
-  if (!text) return {};
-  while (text->ends_with('\n')) text->pop_back();
-  return *text;
-}
-
-template <class T>
-std::optional<T> number_of(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc()) return std::nullopt;
-  return value;
-}
-
-std::vector<std::string> entries_of(const std::string& folder) {
-  std::vector<std::string> names;
-  DIR* dir = ::opendir(folder.c_str());
-  if (dir == nullptr) return names;
-  while (const dirent* entry = ::readdir(dir))
-    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
-  ::closedir(dir);
-  std::ranges::sort(names);
-  return names;
-}
-
-// N of "cpuN"; nothing for "cpufreq" and others.
-std::optional<int> index_after(std::string_view name, std::string_view prefix) {
-  if (!name.starts_with(prefix) || name.size() == prefix.size()) return std::nullopt;
-  name.remove_prefix(prefix.size());
-  if (!std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; })) return std::nullopt;
-  return number_of<int>(name);
-}
-
-// The value of "Key : value" or "Key: value kB" in a /proc file.
-std::string field_of(std::string_view text, std::string_view key) {
-  while (!text.empty()) {
-    const auto newline = text.find('\n');
-    const std::string_view line = text.substr(0, newline);
-    text = newline == std::string_view::npos ? std::string_view{} : text.substr(newline + 1);
-    if (!line.starts_with(key)) continue;
-    const auto colon = line.find(':');
-    if (colon == std::string_view::npos ||
-        line.substr(key.size(), colon - key.size()).find_first_not_of(" \t") != std::string_view::npos)
-      continue;
-    const auto value = line.find_first_not_of(" \t", colon + 1);
-    return value == std::string_view::npos ? std::string() : std::string(line.substr(value));
-  }
-  return {};
-}
 
 // "512K", "32768K", "36M".
 std::uint64_t cache_bytes(std::string_view text) {
   const std::uint64_t value = number_of<std::uint64_t>(text).value_or(0);
   return text.ends_with('K') ? value << 10 : text.ends_with('M') ? value << 20 : value;
-}
-
-// The word in brackets: "always [madvise] never".
-std::string chosen(const std::string& text) {
-  const auto open = text.find('['), close = text.find(']');
-  return open == std::string::npos || close == std::string::npos || close < open
-             ? std::string()
-             : text.substr(open + 1, close - open - 1);
 }
 
 void read_cpus(const std::string& root, Machine& machine) {
@@ -148,12 +83,18 @@ void read_nics(const std::string& root, Machine& machine) {
     if (const auto speed = number_of<std::int64_t>(text_of(at + "/speed")); speed && *speed > 0)
       nic.bits_per_second = static_cast<std::uint64_t>(*speed) * 1'000'000;
     if (const auto node = number_of<int>(text_of(at + "/device/numa_node")); node && *node >= 0) nic.numa_node = node;
+    nic.driver = link_name(at + "/device/driver");
     nic.mtu_bytes = number_of<std::uint64_t>(text_of(at + "/mtu")).value_or(0);
     machine.nics.push_back(std::move(nic));
   }
 }
 
 }  // namespace
+
+int allowed_cores() {
+  cpu_set_t set;
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
 
 int count_in_list(const std::string& list) {
   int count = 0;
@@ -192,10 +133,10 @@ Machine read_machine(const std::string& root) {
   read_nodes(root, machine);
   read_nics(root, machine);
   machine.yama_ptrace_scope = number_of<int>(text_of(root + "/proc/sys/kernel/yama/ptrace_scope"));
-  machine.thp = chosen(text_of(root + "/sys/kernel/mm/transparent_hugepage/enabled"));
-  machine.thp_shmem = chosen(text_of(root + "/sys/kernel/mm/transparent_hugepage/shmem_enabled"));
+  machine.thp = chosen_of(text_of(root + "/sys/kernel/mm/transparent_hugepage/enabled"));
+  machine.thp_shmem = chosen_of(text_of(root + "/sys/kernel/mm/transparent_hugepage/shmem_enabled"));
   machine.tcp_congestion_control = text_of(root + "/proc/sys/net/ipv4/tcp_congestion_control");
   return machine;
 }
 
-}  // namespace ff::hfreduce::cmd
+}  // namespace ff::machine
