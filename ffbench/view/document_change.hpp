@@ -1,0 +1,40 @@
+// What changed between two documents: rows are matched by name, metrics by name within their rows. Behind
+// `ffbench compare`.
+//
+// Latency histograms have no samples to judge by; a command that wants its percentiles compared states them as metrics.
+// Threads: pure functions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ffbench/result/document.hpp"
+#include "ffbench/stats/comparison.hpp"
+
+namespace ff::bench {
+
+struct MetricChange {
+  std::string row;
+  std::string metric;
+  std::string unit;
+  Comparison comparison;
+};
+
+struct DocumentChange {
+  double threshold = 0.01;
+  std::vector<MetricChange> changes = {};   // in the order of the base
+  std::vector<std::string> only_base = {};  // names of rows, or "row: metric"
+  std::vector<std::string> only_current = {};
+  // What makes the comparison doubtful: another machine, command or method; a document that is incomplete.
+  std::vector<std::string> warnings = {};
+
+  std::size_t count(Verdict verdict) const;
+};
+
+DocumentChange compare_documents(const Document& base, const Document& current, double threshold);
+
+// One line a metric; rows that stand in one document only follow, with the verdict "removed" or "added". Schema
+// ff.bench.compare/1. Text ends with a line of totals.
+std::string render_change(const DocumentChange& change, report::Format format);
+
+}  // namespace ff::bench
