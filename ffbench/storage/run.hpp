@@ -1,0 +1,44 @@
+// Runs storage jobs on this machine: a thread for each, on io_uring or with blocking calls.
+//
+// Threads  run_jobs() and prepare_file() make their own threads and join them; one call at a time.
+// Errors   of the first job that failed, with its number; the others are stopped.
+#pragma once
+
+#include <chrono>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "ffbench/storage/job.hpp"
+
+namespace ff::bench {
+
+enum class Engine : std::uint8_t { kUring, kPsync };
+
+struct JobTarget {
+  StorageJob job;
+  std::string path;
+  bool direct = true;
+};
+
+// Whether the operating system does direct I/O on this file; offsets and lengths must then be multiples of the result.
+// 1: not direct.
+Result<std::uint64_t> direct_alignment_of(const std::string& path);
+
+// All jobs at once, and the reading of each; one that fails ends the others. kUring: Disk of a RealEnv. kPsync: pread
+// and pwrite; REQUIRES depth 1. `duration` as run_on_env() has it.
+Result<std::vector<StorageReading>> run_each(std::span<const JobTarget> targets, Engine engine,
+                                             std::chrono::nanoseconds duration, std::stop_token stop);
+// The same, with the counts of all in one.
+Result<StorageReading> run_jobs(std::span<const JobTarget> targets, Engine engine, std::chrono::nanoseconds duration,
+                                std::stop_token stop);
+
+// Makes sure that [offset, offset + size) of the file holds seeded data and is durable; creates the file.
+Result<> prepare_file(const std::string& path, std::uint64_t offset, std::uint64_t size, std::uint64_t seed,
+                      bool direct, std::stop_token stop);
+
+// Asks the kernel to forget the cached pages of a file (after a sync).
+Result<> drop_cache(const std::string& path);
+
+}  // namespace ff::bench
