@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""The node validator, `ffbench xid` and `ffbench failures` as their users call them.
+
+usage: ffbench_node_test.py FFBENCH HFREDUCE FAKE_GPU_FOLDER NODE_SCHEMA FLASHCUTS
+
+Faults are put into a tree that stands for /sys and /proc, into the GPU libraries' stand-ins, and into computations; each
+must be named, and the exit code must say what a scheduler should do.
+"""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+FFBENCH, HFREDUCE, FAKE_GPU, SCHEMA, FLASHCUTS = sys.argv[1:6]
+
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
+
+def run(*arguments, stdin='', environment=None, timeout=120):
+    return subprocess.run([FFBENCH, *arguments], input=stdin, capture_output=True, text=True, timeout=timeout,
+                          env={**os.environ, **(environment or {})}, check=False)
+
+
+def write(root, path, text):
+    file = pathlib.Path(root) / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text + '\n')
+
+
+def nic(root, name, megabits):
+    for key, value in {'operstate': 'up', 'flags': '0x1003', 'duplex': 'full', 'speed': str(megabits),
+                       'device/vendor': '0x15b3', 'device/device': '0x101b'}.items():
+        write(root, f'sys/class/net/{name}/{key}', value)
+
+
+class Node(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def node(self, *arguments, **options):
+        done = run('node', '--json', *arguments, **options)
+        self.assertNotEqual(done.stdout, '', done.stderr)
+        report = json.loads(done.stdout)  # nothing but the report is on standard output
+        if jsonschema:
+            jsonschema.validate(report, json.loads(pathlib.Path(SCHEMA).read_text()))
+        return done.returncode, report, {c['id']: c for c in report['checks']}
+
+    def test_good_links_make_a_node_fit(self):
+        nic(self.folder, 'ens1', 200000)
+        code, report, checks = self.node('--root', self.folder, '--only', 'link')
+        self.assertEqual((code, report['verdict']), (0, 'fit'))
+        self.assertEqual(checks['link.ens1.speed']['value'], 25e9)
+
+    def test_slow_link_drains_the_node(self):
+        nic(self.folder, 'ens1', 200000)
+        nic(self.folder, 'ens2', 10000)
+        code, report, checks = self.node('--root', self.folder, '--only', 'link')
+        self.assertEqual((code, report['verdict']), (20, 'drain'))
+        self.assertEqual(checks['link.ens2.speed']['verdict'], 'fail')
+        self.assertIn('ens2 runs at 10 Gb/s instead of 200 Gb/s', report['reasons'][0])
+        names = run('node', '--root', self.folder, '--only', 'link', '-o', 'name')
+        self.assertEqual((names.returncode, names.stdout), (20, 'link.ens2.speed\n'))
+
+    def test_powersave_warns(self):
+        write(self.folder, 'sys/devices/system/cpu/cpu0/cpufreq/scaling_governor', 'powersave')
+        code, report, checks = self.node('--root', self.folder, '--only', 'frequency')
+        self.assertEqual((code, report['verdict']), (10, 'warn'))
+        self.assertEqual(checks['frequency.governor']['verdict'], 'warn')
+
+    def test_flipped_bits_are_found(self):
+        code, _, checks = self.node('--only', 'cpu_gemm', '--only', 'memory_test', '--memory', '8MiB', '--inject-gemm', '3,4,22',
+                                    '--inject-memory', '8192,5')
+        self.assertEqual(code, 20)
+        self.assertEqual(checks['cpu_gemm.wrong']['verdict'], 'fail')
+        self.assertEqual(checks['memory_test']['verdict'], 'fail')
+
+    def test_gpu_faults_are_named(self):
+        code, _, checks = self.node('--only', 'gpu', '--only', 'gpu_memory', '--gpu-libraries', FAKE_GPU)
+        self.assertEqual(code, 0, checks)
+        code, _, checks = self.node('--only', 'gpu', '--only', 'gpu_memory', '--gpu-libraries', FAKE_GPU,
+                                    environment={'FAKE_GPU_STUCK': '0x40', 'FAKE_GPU_PCIE_WIDTH': '8'})
+        self.assertEqual(code, 20)
+        self.assertEqual(checks['gpu_memory.0']['verdict'], 'fail')
+        self.assertEqual(checks['gpu.0.pcie_width']['verdict'], 'fail')
+
+    def test_hanging_gpu_is_not_waited_for(self):
+        start = time.monotonic()
+        code, _, checks = self.node('--only', 'gpu_memory', '--gpu-libraries', FAKE_GPU, '--timeout', '2s',
+                                    environment={'FAKE_GPU_HANG': 'cuInit'})
+        self.assertLess(time.monotonic() - start, 60)
+        self.assertEqual(code, 20)
+        self.assertIn('hung', checks['gpu_memory']['reason'])
+
+    def test_missing_libraries_are_a_reason_and_no_fault(self):
+        code, _, checks = self.node('--only', 'gpu', '--gpu-libraries', self.folder)
+        self.assertEqual(code, 0)
+        self.assertEqual(checks['gpu']['verdict'], 'skip')
+        self.assertIn('libnvidia-ml.so.1 is not installed', checks['gpu']['reason'])
+
+    def test_allreduce_and_storage_run(self):
+        _, _, checks = self.node('--only', 'allreduce', '--only', 'storage', '--hfreduce', HFREDUCE, '--folder', self.folder,
+                                 timeout=300)
+        self.assertEqual(checks['allreduce.wrong']['verdict'], 'pass')
+        self.assertGreater(checks['allreduce.bus_bandwidth']['value'], 0)
+        self.assertEqual(checks['storage.wrong']['verdict'], 'pass')
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def result(self, host, rate, level='quick'):
+        check = {'id': 'loopback', 'measures': 'x', 'verdict': 'pass', 'value': rate, 'unit': 'B/s', 'threshold': None,
+                 'better': 'higher', 'reason': 'x', 'fix': '', 'elapsed_ns': 1}
+        file = os.path.join(self.folder, host + '.json')
+        pathlib.Path(file).write_text(json.dumps({
+            'schema': 'ff.node/1', 'host': host, 'level': level, 'version': '', 'started': '', 'elapsed_ns': 1,
+            'verdict': 'fit', 'reasons': [], 'checks': [check]}))
+        return file
+
+    def test_profile_of_good_nodes_drains_a_slow_one(self):
+        good = [self.result(f'n{i}', 1e15 + i) for i in range(3)]
+        profile = os.path.join(self.folder, 'profile')
+        few = run('node', '--learn', profile, *good[:2])
+        self.assertEqual(few.returncode, 2)
+        self.assertIn('at least 3', few.stderr)
+        self.assertEqual(run('node', '--learn', profile, *good).returncode, 0)
+        again = run('node', '--learn', profile, *good)
+        self.assertNotEqual(again.returncode, 0)
+        self.assertIn('--force', again.stderr)
+        self.assertEqual(run('node', '--learn', profile, '--force', *good).returncode, 0)
+        # No loopback moves a petabyte a second.
+        code, _, checks = self.node('--only', 'loopback', '--profile', profile)
+        self.assertEqual(code, 20)
+        self.assertIn('worse than the median of good nodes', checks['loopback']['reason'])
+
+    def test_fleet_names_the_outlier(self):
+        files = [self.result(f'n{i}', 10e9 + i * 1e7) for i in range(9)] + [self.result('slow', 6e9)]
+        done = run('node', '--fleet', '--json', *files)
+        self.assertEqual(done.returncode, 10)
+        self.assertEqual([row['host'] for row in json.loads(done.stdout)['rows']], ['slow'])
+        self.assertEqual(run('node', '--fleet', *files[:9]).returncode, 0)
+
+    def test_wrong_usage(self):
+        for arguments in (['--only', 'nothing'], ['--link-speed', 'fast'], ['result.json'], ['--fleet'],
+                          ['--profile', os.path.join(self.folder, 'absent')], ['--level', 'half']):
+            done = run('node', *arguments)
+            self.assertIn(done.returncode, (1, 2), arguments)
+            self.assertEqual(done.stdout, '', arguments)
+            self.assertTrue(done.stderr.startswith('ffbench'), done.stderr)
+
+
+class Logs(unittest.TestCase):
+    # Table VI of the Fire-Flyer AI-HPC paper.
+    TABLE6 = {74: 5521, 13: 45, 31: 2487, 43: 4342, 45: 240, 63: 245, 64: 2, 94: 13, 95: 17, 44: 1, 48: 2, 61: 13, 62: 3,
+              69: 1, 79: 37, 119: 1}
+
+    def log(self):
+        return ''.join(f'Nov 20 10:{i % 60:02}:12 gpu-{i % 9} kernel: [{i}.5] NVRM: Xid (PCI:0000:{i % 8:02x}:00): {xid}, pid={i}\n'
+                       for xid, count in self.TABLE6.items() for i in range(count))
+
+    def test_table6_comes_out_exactly(self):
+        done = run('xid', '-', stdin=self.log())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for words in ('software 7114 54.85%', 'nvlink 5521 42.57%', 'ecc 277 2.14%', 'uncorrectable 57 0.44%', 'gsp 1 0.01%',
+                      'software 43 4342 33.48%', 'software 31 2487 19.18%', 'uncorrectable 79 37 0.29%'):
+            lines = [' '.join(line.replace(' - ', ' ').split()) for line in done.stdout.splitlines()]
+            self.assertTrue(any(line.startswith(words) for line in lines), words + '\n' + done.stdout)
+        report = json.loads(run('xid', '--json', '-', stdin=self.log()).stdout)
+        self.assertEqual((report['schema'], report['total']), ('ff.xid/1', 12970))
+        hosts = json.loads(run('xid', '--json', '--by', 'host', '-', stdin=self.log()).stdout)
+        self.assertEqual(len(hosts['rows']), 9)
+        self.assertEqual(sum(row['count'] for row in hosts['rows']), 12970)
+
+    def test_events_feed_the_failure_statistics(self):
+        events = run('xid', '--events', '-o', 'csv', '-', stdin=self.log())
+        rows = list(csv.DictReader(io.StringIO(events.stdout)))
+        self.assertEqual(len(rows), 12970)
+        done = run('failures', '--json', '-', stdin=events.stdout)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = {(row['part'], row['name']): row for row in json.loads(done.stdout)['rows']}
+        self.assertEqual(rows['total', 'failures']['value'], 12970)
+        self.assertEqual(rows['class', 'nvlink']['value'], 5521)
+
+    def test_flash_cuts(self):
+        done = run('failures', '--json', FLASHCUTS)
+        rows = {(row['part'], row['name']): row for row in json.loads(done.stdout)['rows']}
+        self.assertEqual(rows['total', 'failures']['value'], 213)
+        self.assertEqual(rows['total', 'rows']['value'], 101)
+        self.assertEqual(rows['month', '2023-07']['value'], 39)
+        self.assertEqual(sum(1 for part, _ in rows if part == 'day'), 9)
+        self.assertAlmostEqual(rows['mtbf', 'all']['value'], 348 * 24 / 213)
+        self.assertIn('failures cluster', rows['dispersion', 'daily index']['remark'])
+
+    def test_generated_failures_have_the_papers_mean_time_between(self):
+        made = run('failures', '--generate', '1830', '--seed', '3')
+        self.assertEqual(made.stdout, run('failures', '--generate', '1830', '--seed', '3').stdout)
+        done = run('failures', '--json', '-', stdin=made.stdout)
+        rows = {(row['part'], row['name']): row for row in json.loads(done.stdout)['rows']}
+        # 2,920 failures are expected: 4 standard deviations of a Poisson count are 7.4 %.
+        self.assertAlmostEqual(rows['mtbf', 'all']['value'], 15.04, delta=15.04 * 0.08)
+
+    def test_bad_input_is_refused_in_one_line(self):
+        for arguments, stdin, words in ((['failures', '-'], 'a,b\n1,2\n', 'no column says when'),
+                                        (['failures', '-'], 'date\nsoon\n', "'soon' is no date"),
+                                        (['xid', '/nowhere/log'], '', '/nowhere/log'),
+                                        (['xid', '--boot', 'soon', '-'], '', '--boot')):
+            done = run(*arguments, stdin=stdin)
+            self.assertIn(done.returncode, (1, 2))
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            self.assertIn(words, done.stderr)
+
+
+if __name__ == '__main__':
+    unittest.main(argv=sys.argv[:1])
