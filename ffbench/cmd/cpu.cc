@@ -1,6 +1,7 @@
 // `ffbench cpu`: arithmetic with known answers on every processor.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <memory>
@@ -88,13 +89,21 @@ class Collected {
     products_ += report.products;
     checked_ += report.elements_checked;
     wrong_.push_back(static_cast<double>(report.wrong));
+    sums_wrong_.push_back(static_cast<double>(report.checksums_wrong));
+    add_faults(report);
+  }
+
+  // Of a round that was stopped: its rates say nothing, its wrong answers do.
+  void add_faults(const GemmReport& report) {
+    gemm_wrong_ += report.wrong + report.checksums_wrong;
     for (const GemmFault& fault : report.first) {
       if (faults_.size() < kGemmFaultsKept) faults_.push_back(fault);
     }
   }
+  void add_faults(const CoreStressReport& report) { core_wrong_ += report.wrong_rounds; }
 
   void add(const CoreStressReport& report) {
-    core_wrong_ += report.wrong_rounds;
+    add_faults(report);
     for (std::size_t w = 0; w < report.rate.size(); ++w) {
       rates_[w].resize(report.cpus.size());
       bad_[w].resize(report.cpus.size());
@@ -105,12 +114,20 @@ class Collected {
     }
   }
 
-  bool any_wrong() const { return !faults_.empty() || core_wrong_ > 0; }
+  bool any_wrong() const { return gemm_wrong_ > 0 || core_wrong_ > 0; }
 
   void write(Document& document) const {
-    if (total_.empty()) return;
-    document.rows.push_back(gemm_row());
-    for (std::size_t i = 0; i < cpus_.size(); ++i) document.rows.push_back(cpu_row(i));
+    if (!total_.empty()) {
+      document.rows.push_back(gemm_row());
+      for (std::size_t i = 0; i < cpus_.size(); ++i) document.rows.push_back(cpu_row(i));
+      name_slow_cores(document);
+    }
+    if (any_wrong()) {
+      document.warnings.push_back(fmt::format(
+          "wrong answers: {} in matrix products and their sums, {} in other work, stopped rounds included (drain this "
+          "node and replace the processor)",
+          gemm_wrong_, core_wrong_));
+    }
     for (std::size_t i = 0; i < faults_.size(); ++i) {
       Row row;
       row.name = fmt::format("fault {}", i + 1);
@@ -122,7 +139,6 @@ class Collected {
       row.error = describe_fault(faults_[i]);
       document.rows.push_back(std::move(row));
     }
-    name_slow_cores(document);
   }
 
  private:
@@ -136,7 +152,10 @@ class Collected {
                       {"elements_checked", static_cast<std::int64_t>(checked_)}};
     row.metrics = {
         {"rate", "FLOP/s", Better::kHigher, "2 order^3 x products / time in products, summed over processors", total_},
-        {"wrong", "", Better::kLower, "elements that are not bit for bit the known answer", wrong_}};
+        {"wrong", "", Better::kLower, "elements that are not bit for bit the known answer", wrong_},
+        {"sums_wrong", "", Better::kLower, "sums of rows and columns that are not the known answer", sums_wrong_}};
+    if (std::ranges::any_of(sums_wrong_, [](double wrong) { return wrong > 0; }))
+      row.error = "matrix products: wrong sums of rows or columns (drain this node and replace the processor)";
     return row;
   }
 
@@ -178,10 +197,10 @@ class Collected {
   std::int64_t order_;
   std::string engine_;
   std::vector<int> cpus_;
-  std::vector<double> total_, wrong_;
+  std::vector<double> total_, wrong_, sums_wrong_;
   std::vector<std::vector<double>> flops_, hz_;
   std::array<std::vector<std::vector<double>>, kCoreWorkCount> rates_, bad_;
-  std::uint64_t products_ = 0, checked_ = 0, core_wrong_ = 0;
+  std::uint64_t products_ = 0, checked_ = 0, gemm_wrong_ = 0, core_wrong_ = 0;
   std::vector<GemmFault> faults_;
 };
 
@@ -213,11 +232,15 @@ Result<int> run_cpu(const Options& o, const Arguments& arguments) {
     const auto products = stress_gemm(this_gemm, duration, stop);
     const auto work =
         products ? stress_cores(this_cores, duration, stop) : Result<CoreStressReport>(CoreStressReport());
-    if (stop.stop_requested()) break;
+    if (stop.stop_requested()) {
+      if (products) collected.add_faults(*products);
+      if (work) collected.add_faults(*work);
+      break;
+    }
     if (!products) return fail(products.error());
     if (!work) return fail(work.error());
     // The warm-up is not measured, but a wrong answer in it is one.
-    if (!counts && products->wrong == 0 && work->wrong_rounds == 0) continue;
+    if (!counts && products->wrong + products->checksums_wrong == 0 && work->wrong_rounds == 0) continue;
     collected.add(*products);
     collected.add(*work);
   }

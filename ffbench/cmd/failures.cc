@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <set>
 
 #include "ffbench/cmd/commands.hpp"
 #include "ffbench/faults/failure_generator.hpp"
@@ -79,6 +80,16 @@ Result<Span> observed_span(const std::string& begin, const std::string& end, std
   if (from) span.begin_ns = from->ns;
   if (to) span.end_ns = to->precision == TimePrecision::kInstant ? to->ns : end_of_unit(to->ns, to->precision);
   if (span.begin_ns >= span.end_ns) return fail(Errc::kInvalidArgument, "--from: is not before --to");
+  // Failures of which only the month or the day is known cannot be cut through.
+  for (const Failure& f : failures) {
+    const std::int64_t end = end_of_unit(f.time_ns, f.precision);
+    const auto within = [&](std::int64_t cut) { return cut > f.time_ns && cut < end; };
+    if (f.precision == TimePrecision::kInstant || (!within(span.begin_ns) && !within(span.end_ns))) continue;
+    return fail(
+        Errc::kInvalidArgument,
+        fmt::format("{}: lies within a {} of which the table has only sums (write whole ones)",
+                    within(span.begin_ns) ? "--from" : "--to", f.precision == TimePrecision::kDay ? "day" : "month"));
+  }
   std::erase_if(failures, [&](const Failure& f) { return f.time_ns < span.begin_ns || f.time_ns >= span.end_ns; });
   return span;
 }
@@ -91,13 +102,14 @@ void add_mtbf(FailureReport& report, const Options& options, const std::vector<F
   const std::uint64_t total = total_of(failures);
   row("all", total);
   const auto classes = class_sums(failures);
-  for (const std::string& name : options.without) {
+  const std::set<std::string> without(options.without.begin(), options.without.end());
+  for (const std::string& name : without) {
     const auto at = classes.find(name);
     row("without " + name, total - (at == classes.end() ? 0 : at->second));
   }
-  if (options.without.size() > 1) {
+  if (without.size() > 1) {
     std::uint64_t left_out = 0;
-    for (const std::string& name : options.without) left_out += classes.contains(name) ? classes.at(name) : 0;
+    for (const std::string& name : without) left_out += classes.contains(name) ? classes.at(name) : 0;
     row("without all of these", total - left_out);
   }
 }

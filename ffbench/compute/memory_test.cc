@@ -152,6 +152,9 @@ void say_what_is_missing(MemoryTestReport& report, const MemoryTestOptions& opti
     report.not_covered.emplace_back(
         "pages were not locked: the kernel may have moved them meanwhile (raise ulimit -l, or run as root)");
   report.not_covered.emplace_back("address lines above the size of a page, where neighbouring pages lie apart");
+#if !defined(__x86_64__)
+  report.not_covered.emplace_back("bytes that the processor's caches answered for: they are flushed on x86-64 only");
+#endif
   if (!report.complete) report.not_covered.emplace_back("the patterns that had not run when it was stopped");
 }
 

@@ -4,10 +4,11 @@
 #include <stdlib.h>
 
 #include <algorithm>
-#include <barrier>
+#include <atomic>
 #include <filesystem>
 #include <numeric>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -139,16 +140,31 @@ Result<Reading> MetaWorkload::run(MetaPhase phase, std::stop_token stop) {
   std::stop_source failed;
   {
     const std::stop_callback pass_on(stop, [&failed] { failed.request_stop(); });
-    std::barrier start(static_cast<std::ptrdiff_t>(tasks));
+    // All begin together, or go home when not all could be started.
+    enum class Order : std::uint8_t { kWait, kWork, kGoHome };
+    std::atomic<Order> order = Order::kWait;
     std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < tasks; ++i)
-      threads.emplace_back([&, i] {
-        start.arrive_and_wait();
-        parts[i].begin = ticks_now();
-        parts[i].outcome = run_task(phase, static_cast<std::int64_t>(i), failed.get_token(), parts[i]);
-        parts[i].end = ticks_now();
-        if (!parts[i].outcome) failed.request_stop();
-      });
+    threads.reserve(tasks);
+    const auto work = [&](std::size_t i) {
+      order.wait(Order::kWait);
+      if (order == Order::kGoHome) return;
+      parts[i].begin = ticks_now();
+      parts[i].outcome = run_task(phase, static_cast<std::int64_t>(i), failed.get_token(), parts[i]);
+      parts[i].end = ticks_now();
+      if (!parts[i].outcome) failed.request_stop();
+    };
+    try {
+      for (std::size_t i = 0; i < tasks; ++i) threads.emplace_back(work, i);
+    } catch (const std::system_error&) {
+      order = Order::kGoHome;
+      order.notify_all();
+      return fail(
+          Errc::kExhausted,
+          fmt::format("task {} of {}: its thread was not started (take fewer tasks, or raise the limit of processes)",
+                      threads.size() + 1, tasks));
+    }
+    order = Order::kWork;
+    order.notify_all();
   }
   metrics::Histogram latency(latency_layout());
   std::uint64_t begin = parts[0].begin, end = parts[0].end;

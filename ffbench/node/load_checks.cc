@@ -10,6 +10,7 @@
 #include "ffbench/measure/processors.hpp"
 #include "ffbench/net/loopback.hpp"
 #include "ffbench/node/checks.hpp"
+#include "ffbench/node/tcp_counters.hpp"
 #include "libcommon/base/byte_size.hpp"
 #include "libcommon/machine/facts.hpp"
 
@@ -164,9 +165,13 @@ Findings check_storage(const NodeContext& context) {
 
 Findings check_loopback(const NodeContext& context) {
   const std::string measures = "TCP between two threads over the loopback interface";
+  const auto before = tcp_counters();
   const auto bandwidth = measure_loopback_bandwidth(context.full() ? seconds(10) : seconds(1), {});
-  if (!bandwidth) return {unmeasured("loopback", measures, bandwidth.error())};
-  return {rate("loopback", measures, *bandwidth, "B/s", Better::kHigher, format_byte_rate(*bandwidth))};
+  Finding resent =
+      resent_finding("loopback.resent", "share of TCP segments that were sent again meanwhile", before, tcp_counters());
+  if (!bandwidth) return {unmeasured("loopback", measures, bandwidth.error()), std::move(resent)};
+  return {rate("loopback", measures, *bandwidth, "B/s", Better::kHigher, format_byte_rate(*bandwidth)),
+          std::move(resent)};
 }
 
 }  // namespace ff::bench

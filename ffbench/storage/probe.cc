@@ -1,11 +1,9 @@
 #include "ffbench/storage/probe.hpp"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cstring>
 
-#include "ffbench/storage/run.hpp"
+#include "ffbench/storage/env_engine.hpp"
 #include "ffbench/storage/target.hpp"
 #include "libcommon/base/rng.hpp"
 #include "libcommon/runtime/disk.hpp"
@@ -33,56 +31,74 @@ double bandwidth(std::uint64_t bytes, runtime::Duration elapsed) {
 }
 
 // Writes all pieces and reads them back. Making and comparing the contents is not part of the time.
-Task<Result<>> write_and_verify(runtime::Env& env, std::string path, std::uint64_t pieces, StorageProbe& probe,
+Task<Result<>> write_and_verify(runtime::Env& env, runtime::File& file, std::uint64_t pieces, StorageProbe& probe,
                                 std::stop_token stop) {
   FF_CO_TRY_ASSIGN(const auto expected, env.disk().buffer(kPiece));
   FF_CO_TRY_ASSIGN(const auto found, env.disk().buffer(kPiece));
-  FF_CO_TRY_ASSIGN(const auto file, co_await env.disk().open(path, {.write = true, .create = true, .direct = true}));
   runtime::Duration writing{0}, reading{0};
   for (std::uint64_t i = 0; i < pieces; ++i) {
-    if (stop.stop_requested()) co_return fail(Errc::kCancelled, path + ": stopped");
+    if (stop.stop_requested()) co_return fail(Errc::kCancelled, "stopped while the storage was written");
     fill_piece(i, expected.span());
     const auto begin = env.now();
-    FF_CO_TRY(co_await file->write(i * kPiece, expected.span()));
-    if (i + 1 == pieces) FF_CO_TRY(co_await file->sync());
+    FF_CO_TRY(co_await file.write(i * kPiece, expected.span()));
+    if (i + 1 == pieces) FF_CO_TRY(co_await file.sync());
     writing += env.now() - begin;
   }
   for (std::uint64_t i = 0; i < pieces; ++i) {
-    if (stop.stop_requested()) co_return fail(Errc::kCancelled, path + ": stopped");
+    if (stop.stop_requested()) co_return fail(Errc::kCancelled, "stopped while the storage was read back");
     fill_piece(i, expected.span());
     const auto begin = env.now();
-    FF_CO_TRY_ASSIGN(const std::size_t got, co_await file->read(i * kPiece, found.span()));
+    FF_CO_TRY_ASSIGN(const std::size_t got, co_await file.read(i * kPiece, found.span()));
     reading += env.now() - begin;
     if (got != kPiece || !std::ranges::equal(expected.span(), found.span())) ++probe.verify_errors;
   }
   probe.write_bandwidth = bandwidth(pieces * kPiece, writing);
   probe.read_bandwidth = bandwidth(pieces * kPiece, reading);
-  co_return co_await file->close();
+  co_return {};
+}
+
+Task<Result<StorageReading>> timed(runtime::Env& env, runtime::File& file, StorageJob job,
+                                   std::chrono::nanoseconds duration, std::stop_token stop) {
+  FF_CO_TRY_ASSIGN(StorageReading reading, co_await run_on_env(env, file, job, duration, std::move(stop)));
+  if (reading.error) co_return fail(*reading.error);
+  co_return reading;
+}
+
+Task<Result<StorageProbe>> measure(runtime::Env& env, runtime::File& file, std::uint64_t pieces,
+                                   std::chrono::nanoseconds duration, std::stop_token stop) {
+  StorageProbe probe;
+  FF_CO_TRY(co_await write_and_verify(env, file, pieces, probe, stop));
+  const std::uint64_t size = pieces * kPiece;
+  FF_CO_TRY_ASSIGN(
+      const StorageReading random_reads,
+      co_await timed(env, file, {.pattern = AccessPattern::kRandRead, .depth = 16, .size = size}, duration, stop));
+  probe.randread_p99_ns = static_cast<double>(random_reads.read.latency.percentile(0.99));
+  FF_CO_TRY_ASSIGN(const StorageReading synced,
+                   co_await timed(env, file, {.pattern = AccessPattern::kRandWrite, .size = size, .fsync_every = 1},
+                                  duration, stop));
+  probe.fsync_p50_ns = static_cast<double>(synced.sync.percentile(0.5));
+  probe.fsync_p99_ns = static_cast<double>(synced.sync.percentile(0.99));
+  co_return probe;
 }
 
 }  // namespace
 
+Task<Result<StorageProbe>> probe_on_env(runtime::Env& env, std::string path, std::uint64_t bytes,
+                                        std::chrono::nanoseconds duration, std::stop_token stop) {
+  const std::uint64_t pieces = std::max<std::uint64_t>(1, (bytes + kPiece - 1) / kPiece);
+  FF_CO_TRY_ASSIGN(const auto file, co_await env.disk().open(path, {.write = true, .create = true, .direct = true}));
+  auto probe = co_await measure(env, *file, pieces, duration, std::move(stop));
+  const Result<> closed = co_await file->close();
+  if (probe && !closed) co_return std::unexpected(closed.error());
+  co_return probe;
+}
+
 Result<StorageProbe> probe_storage(const std::string& folder, std::uint64_t bytes, std::chrono::nanoseconds duration,
                                    std::stop_token stop) {
   FF_TRY_ASSIGN(const WorkFolder work, WorkFolder::make(folder, "ffbench-probe"));
-  const std::string path = work.path() + "/probe";
-  const std::uint64_t pieces = std::max<std::uint64_t>(1, (bytes + kPiece - 1) / kPiece);
-  StorageProbe probe;
   FF_TRY_ASSIGN(const auto env, runtime::RealEnv::create({}));
-  FF_TRY(env->run(write_and_verify(*env, path, pieces, probe, stop)));
-  FF_TRY_ASSIGN(const std::uint64_t alignment, direct_alignment_of(path));
-  const auto timed = [&](StorageJob job) -> Result<StorageReading> {
-    job.size = pieces * kPiece;
-    auto reading = run_jobs(std::vector<JobTarget>{{.job = job, .path = path, .direct = alignment > 1}}, Engine::kUring,
-                            duration, stop);
-    if (reading && reading->error) return fail(*reading->error);
-    return reading;
-  };
-  FF_TRY_ASSIGN(const StorageReading random_reads, timed({.pattern = AccessPattern::kRandRead, .depth = 16}));
-  probe.randread_p99_ns = static_cast<double>(random_reads.read.latency.percentile(0.99));
-  FF_TRY_ASSIGN(const StorageReading synced, timed({.pattern = AccessPattern::kRandWrite, .fsync_every = 1}));
-  probe.fsync_p50_ns = static_cast<double>(synced.sync.percentile(0.5));
-  probe.fsync_p99_ns = static_cast<double>(synced.sync.percentile(0.99));
+  auto probe = env->run(probe_on_env(*env, work.path() + "/probe", bytes, duration, std::move(stop)));
+  if (!probe && probe.error().code() == Errc::kCancelled) return fail(std::move(probe).error().context(folder));
   return probe;
 }
 

@@ -1,11 +1,11 @@
 // A short look at the storage under a folder, for the validator of nodes: does it keep what it is given, and how fast.
 //
 // Method   Writes a file of seeded blocks in 1 MiB pieces with O_DIRECT where the file system has it, syncs it, reads
-// all of
-//          it back and compares every byte; then 4 KiB random reads at depth 16, and 4 KiB writes with a sync each. The
-//          file lies in a folder of its own and is removed.
+//          all of it back and compares every byte; then 4 KiB random reads at depth 16, and 4 KiB writes with a sync
+//          each. The file lies in a folder of its own and is removed.
 // Errors   kExhausted (no space), kPermission, kNotFound, kIo name the path. Wrong bytes are no error but
-// verify_errors. Threads  One call at a time for a folder.
+//          verify_errors.
+// Threads  One call at a time for a folder.
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,7 @@
 #include <string>
 
 #include "libcommon/base/result.hpp"
+#include "libcommon/runtime/env.hpp"
 
 namespace ff::bench {
 
@@ -29,5 +30,9 @@ struct StorageProbe {
 // `duration` bounds each of the timed parts; `bytes` is rounded up to whole MiB.
 Result<StorageProbe> probe_storage(const std::string& folder, std::uint64_t bytes, std::chrono::nanoseconds duration,
                                    std::stop_token stop);
+// The same over any Env, so that tests can put a simulated disk below. `path` is made, or written over; the caller
+// removes it.
+runtime::Task<Result<StorageProbe>> probe_on_env(runtime::Env& env, std::string path, std::uint64_t bytes,
+                                                 std::chrono::nanoseconds duration, std::stop_token stop);
 
 }  // namespace ff::bench

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -50,6 +51,15 @@ std::string mount_point_of(std::string_view table, const std::string& device) {
     return std::string(next_word(line));
   }
   return {};
+}
+
+// Why a block device could not be opened.
+Error device_error(const std::string& path) {
+  const int error = errno;
+  if (error != EACCES && error != EPERM) return errno_error(path, error);
+  return {Errc::kPermission,
+          errno_error(path, error).message() + " (devices are root's: run as root, or join the group that owns it)",
+          error};
 }
 
 bool has_entries(const std::string& folder) {
@@ -111,9 +121,10 @@ Result<TargetFacts> look_at(const std::string& path) {
   TargetFacts facts{.exists = true, .block_device = S_ISBLK(about.st_mode)};
   if (facts.block_device) {
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) return fail(errno_error(path));
+    if (!fd) return fail(device_error(path));
     if (::ioctl(fd.get(), BLKGETSIZE64, &facts.bytes) != 0) return fail(errno_error(path + ": size of the device"));
   } else if (S_ISREG(about.st_mode)) {
+    if (::access(path.c_str(), R_OK) != 0) return fail(errno_error(path));
     facts.bytes = static_cast<std::uint64_t>(about.st_size);
   } else {
     return fail(Errc::kInvalidArgument,
@@ -136,9 +147,12 @@ Result<> check_may_write(const std::string& path, const TargetFacts& facts, bool
       return fail(
           Errc::kInvalidArgument,
           path + ": is in use, perhaps mounted in another namespace: it will not be written, whatever the options");
-    if (!alone) return fail(errno_error(path));
+    if (!alone) return fail(device_error(path));
   }
-  if (force) return {};
+  if (force) {
+    if (::access(path.c_str(), W_OK) != 0) return fail(errno_error(path));
+    return {};
+  }
   return fail(
       Errc::kAlreadyExists,
       fmt::format("{}: exists with {} bytes, which this test would overwrite (--force does so)", path, facts.bytes));

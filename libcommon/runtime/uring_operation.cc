@@ -23,6 +23,7 @@ bool UringOperationBase::begin(Context& context, std::coroutine_handle<> handle)
   sqe.user_data = user_data;
   in_flight_ = true;
   context.add(*this);
+  ring_.filled(sqe);
   return true;
 }
 

@@ -17,6 +17,19 @@ namespace ff::runtime {
 namespace {
 
 constexpr unsigned kCompletionsPerEntry = 4;
+// With 16 reads of 4 KiB in flight all of 1, 2, 4 and 8 gave a tenth more than waiting for the end of the round; 4
+// costs no measurable processor time.
+constexpr unsigned kTransfersAtOnce = 4;
+
+bool is_transfer(int opcode) noexcept {
+  return opcode == IORING_OP_READ_FIXED || opcode == IORING_OP_WRITE_FIXED || opcode == IORING_OP_READ ||
+         opcode == IORING_OP_WRITE;
+}
+
+// EINTR: a signal; EAGAIN, EBUSY, ENOMEM: the kernel is short of memory or of room for answers, which reap() makes.
+bool submits_later(int result) noexcept {
+  return result == -EINTR || result == -EAGAIN || result == -EBUSY || result == -ENOMEM;
+}
 
 std::string kernel_name() {
   utsname name{};
@@ -173,10 +186,21 @@ void UringRing::cancel(UringCompletion& target) {
   sqe.addr = reinterpret_cast<std::uintptr_t>(&target);
 }
 
+void UringRing::filled(const io_uring_sqe& sqe) {
+  if (is_transfer(sqe.opcode) && ++transfers_ >= kTransfersAtOnce) submit_transfers();
+}
+
 void UringRing::submit() {
+  transfers_ = 0;
   const int result = io_uring_submit_and_get_events(ring_.get());
-  // EINTR: a signal; EAGAIN, EBUSY, ENOMEM: the kernel is short of memory or of room for answers, which reap() makes.
-  FF_ASSERT(result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY || result == -ENOMEM, result);
+  FF_ASSERT(result >= 0 || submits_later(result), result);
+}
+
+void UringRing::submit_transfers() {
+  transfers_ = 0;
+  // Without asking for answers: those come at the end of the round, together.
+  const int result = io_uring_submit(ring_.get());
+  FF_ASSERT(result >= 0 || submits_later(result), result);
 }
 
 void UringRing::enter(Duration wait) {
@@ -185,6 +209,7 @@ void UringRing::enter(Duration wait) {
     const bool kernel_has_work = (__atomic_load_n(ring_->sq.kflags, __ATOMIC_RELAXED) & events) != 0;
     if (kernel_has_work || io_uring_sq_ready(ring_.get()) > 0) submit();
   } else {
+    transfers_ = 0;
     io_uring_cqe* first = nullptr;
     __kernel_timespec limit{};
     const auto seconds = std::chrono::floor<std::chrono::seconds>(wait);
@@ -192,9 +217,7 @@ void UringRing::enter(Duration wait) {
     limit.tv_nsec = (wait - seconds).count();
     const int result =
         io_uring_submit_and_wait_timeout(ring_.get(), &first, 1, wait == Duration::max() ? nullptr : &limit, nullptr);
-    FF_ASSERT(result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN || result == -EBUSY ||
-                  result == -ENOMEM,
-              result);
+    FF_ASSERT(result >= 0 || result == -ETIME || submits_later(result), result);
   }
   reap();
 }

@@ -42,9 +42,12 @@ class UringRing {
   void attach();
   void detach();
 
-  // A submission to fill; submitted by the next enter() or when the queue is full. `completion` null: the answer is
-  // dropped.
+  // A submission to fill; submitted by the next enter(), or sooner (filled(), a full queue). `completion` null: the
+  // answer is dropped.
   io_uring_sqe& prepare(UringCompletion* completion);
+  // Tells that a submission of prepare() has been filled. Every few transfers to or from a file are submitted at once,
+  // so that a disk works on them while the rest of a round is made ready; all else waits for enter().
+  void filled(const io_uring_sqe& sqe);
   // Asks the kernel to end what `target` waits for. Its completed() is called in any case, now with -ECANCELED unless
   // it was faster.
   void cancel(UringCompletion& target);
@@ -65,10 +68,12 @@ class UringRing {
   };
   explicit UringRing(std::unique_ptr<io_uring, Deleter> ring) noexcept : ring_(std::move(ring)) {}
   void submit();
+  void submit_transfers();
   void reap();
 
   std::unique_ptr<io_uring, Deleter> ring_;
   bool enabled_ = false;
+  unsigned transfers_ = 0;  // filled and not yet submitted
 };
 
 }  // namespace ff::runtime

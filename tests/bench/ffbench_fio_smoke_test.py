@@ -40,10 +40,11 @@ def main():
     check(report['schema'] == 'ff.bench-fio/1', report['schema'])
     check([c['name'] for c in report['cases']] == names, 'the report has other cases than --list')
     for case in report['cases']:
-        check(set(case['medians']) == {'ffbench', 'fio'} and not case['failed'], case)
+        check(set(case['medians']) == {'ffbench', 'fio', 'fio again'} and not case['failed'], case)
         for contender, median in case['medians'].items():
             check(median['iops'] > 0 and 0 < median['latency_ns_p50'] <= median['latency_ns_p99'], (contender, median))
         check(case['met'] == (abs(case['ratios']['iops'] - 1) <= report['settings']['tolerance']), case)
+        check(case['fio_to_itself'] > 0, case)
     print(f'{len(names)} cases measured')
     return 0
 

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,8 +27,8 @@ except ImportError:
     jsonschema = None
 
 
-def run(*arguments, stdin='', environment=None, timeout=120):
-    return subprocess.run([FFBENCH, *arguments], input=stdin, capture_output=True, text=True, timeout=timeout,
+def run(*arguments, stdin='', environment=None, timeout=120, under=()):
+    return subprocess.run([*under, FFBENCH, *arguments], input=stdin, capture_output=True, text=True, timeout=timeout,
                           env={**os.environ, **(environment or {})}, check=False)
 
 
@@ -43,7 +44,7 @@ def nic(root, name, megabits):
         write(root, f'sys/class/net/{name}/{key}', value)
 
 
-class Node(unittest.TestCase):
+class OnANode(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -57,6 +58,8 @@ class Node(unittest.TestCase):
             jsonschema.validate(report, json.loads(pathlib.Path(SCHEMA).read_text()))
         return done.returncode, report, {c['id']: c for c in report['checks']}
 
+
+class Node(OnANode):
     def test_good_links_make_a_node_fit(self):
         nic(self.folder, 'ens1', 200000)
         code, report, checks = self.node('--root', self.folder, '--only', 'link')
@@ -156,6 +159,98 @@ class Node(unittest.TestCase):
             self.assertIn(done.returncode, (1, 2), arguments)
             self.assertEqual(done.stdout, '', arguments)
             self.assertTrue(done.stderr.startswith('ffbench'), done.stderr)
+
+
+class LossyLink(OnANode):
+    """A network namespace of its own, in which a filter drops some of what arrives. (Also where there is no tc netem.)"""
+
+    NAMESPACE = ('unshare', '--net', 'sh', '-c', 'ip link set lo up && if [ "$0" != none ]; then '
+                 'nft "add table ip t; add chain ip t c { type filter hook input priority 0; }; '
+                 'add rule ip t c tcp dport != 0 numgen random mod 100 < $0 drop" || exit 77; fi; exec "$@"')
+
+    def setUp(self):
+        super().setUp()
+        if missing := [tool for tool in ('unshare', 'ip', 'nft') if shutil.which(tool) is None]:
+            self.skipTest(f'no {missing[0]} here')
+        probe = subprocess.run([*self.NAMESPACE, '5', 'true'], capture_output=True, text=True, timeout=60, check=False)
+        if probe.returncode != 0:
+            self.skipTest(f'no dropping in a network namespace here: {probe.stderr.strip()}')
+
+    def loopback(self, percent):
+        return self.node('--only', 'loopback', under=(*self.NAMESPACE, percent))
+
+    def test_link_that_drops_packets_drains_the_node(self):
+        code, report, checks = self.loopback('5')
+        self.assertEqual((code, report['verdict']), (20, 'drain'), checks)
+        self.assertEqual(checks['loopback.resent']['verdict'], 'fail')
+        self.assertIn('segments are lost on the way', checks['loopback.resent']['reason'])
+        self.assertIn('nft list ruleset', checks['loopback.resent']['fix'])
+
+    def test_link_that_drops_nothing_does_not(self):
+        _, _, checks = self.loopback('none')
+        self.assertIn(checks['loopback.resent']['verdict'], ('pass', 'warn'), checks)
+        self.assertLess(checks['loopback.resent']['value'], 0.005)
+
+
+class WithoutRoot(OnANode):
+    """The same commands as an ordinary user: what needs root says so, the rest is measured, and the exit code is that of
+    what was found."""
+
+    def setUp(self):
+        super().setUp()
+        if os.geteuid() != 0:
+            self.skipTest('not root: cannot become somebody else (the other tests have run as an ordinary user)')
+        self.under = ('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs')
+        if shutil.which('setpriv') is None:
+            self.skipTest('no setpriv here')
+        probe = subprocess.run([*self.under, FFBENCH, 'version'], capture_output=True, text=True, timeout=60, check=False)
+        if probe.returncode != 0:
+            self.skipTest(f'an ordinary user cannot run {FFBENCH}: {probe.stderr.strip()}')
+        os.chmod(self.folder, 0o755)
+
+    def test_checks_that_need_root_are_skipped_and_the_rest_is_kept(self):
+        code, report, checks = self.node('--only', 'kernel_log', '--only', 'limits', '--only', 'disk', '--only', 'pcie',
+                                         '--only', 'memory_test', '--memory', '16MiB', under=self.under)
+        self.assertEqual(code, {'fit': 0, 'warn': 10}[report['verdict']])
+        restricted = pathlib.Path('/proc/sys/kernel/dmesg_restrict')
+        if restricted.exists() and restricted.read_text().strip() == '1':
+            self.assertEqual(checks['kernel_log']['verdict'], 'skip')
+            self.assertIn('Operation not permitted', checks['kernel_log']['reason'])
+            self.assertIn('run as root', checks['kernel_log']['reason'])
+        self.assertEqual(checks['memory_test']['verdict'], 'pass')
+        self.assertIn('limits.locked_memory', checks)
+
+    def test_folder_of_another_user_is_a_reason_and_no_fault(self):
+        code, report, checks = self.node('--only', 'storage', '--only', 'space', '--folder', self.folder, under=self.under)
+        self.assertIn((code, report['verdict']), ((0, 'fit'), (10, 'warn')))
+        self.assertEqual(checks['storage']['verdict'], 'skip')
+        self.assertIn(f'{self.folder}: cannot make a folder there: Permission denied', checks['storage']['reason'])
+        self.assertGreater(checks['space.folder']['value'], 0)
+
+    def test_own_folder_is_measured(self):
+        os.chown(self.folder, 65534, 65534)
+        _, _, checks = self.node('--only', 'storage', '--folder', self.folder, under=self.under, timeout=300)
+        self.assertEqual(checks['storage.wrong']['verdict'], 'pass')
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_pinning_and_memory_need_no_root(self):
+        cpu = min(os.sched_getaffinity(0))
+        done = run('mem', '--json', '--quiet', '--kernel', 'copy', '--cpus', str(cpu), '--bytes', '8MiB', '--repeat', '1',
+                   '--duration', '20ms', '--warmup', '0', under=self.under)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(json.loads(done.stdout)['rows'][0]['metrics'][0]['samples'][0], 0)
+        # More than an ordinary user may lock: tested all the same, and it says that pages may have moved.
+        done = run('mem', '--json', '--test', '--bytes', '32MiB', under=('prlimit', '--memlock=65536:65536', *self.under))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('lock', done.stdout + done.stderr)
+
+    def test_kernel_log_is_refused_in_one_line(self):
+        done = run('xid', under=self.under)
+        if done.returncode == 0:
+            self.skipTest('everybody may read the kernel\'s log here')
+        self.assertEqual((done.returncode, done.stdout), (1, ''))
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertIn('run as root', done.stderr)
 
 
 class Logs(unittest.TestCase):

@@ -31,9 +31,9 @@ def check(condition, message):
         sys.exit(f'FAILED: {message}')
 
 
-def run(*words, code=0):
-    """(document or None, standard error) of a command that must end with `code`."""
-    done = subprocess.run([FFBENCH, *map(str, words)], capture_output=True, text=True, timeout=LIMIT_S, check=False,
+def run(*words, code=0, under=()):
+    """(document or None, standard error) of a command that must end with `code`, run by the command `under`."""
+    done = subprocess.run([*under, FFBENCH, *map(str, words)], capture_output=True, text=True, timeout=LIMIT_S, check=False,
                           stdin=subprocess.DEVNULL)
     check(done.returncode == code, f'{" ".join(map(str, words))}: exit {done.returncode}, not {code}\n{done.stderr}')
     return (json.loads(done.stdout) if done.stdout.startswith('{') else None), done.stderr
@@ -342,6 +342,46 @@ def test_block_devices(folder):
             elsewhere.communicate('\n', timeout=LIMIT_S)
 
 
+# --- without root
+
+NOBODY = ('setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs')
+
+
+def can_be_nobody():
+    return os.geteuid() == 0 and shutil.which('setpriv') is not None and subprocess.run(
+        [*NOBODY, FFBENCH, 'version'], capture_output=True, timeout=LIMIT_S, check=False).returncode == 0
+
+
+def test_an_ordinary_user_is_told_what_needs_root(folder):
+    folder.chmod(0o755)
+    mine = folder / 'mine'
+    mine.mkdir()
+    os.chown(mine, 65534, 65534)
+    roots = random_file(folder / 'roots', 1 << 20)
+    roots.chmod(0o600)
+    theirs = folder / 'theirs'
+    theirs.mkdir(mode=0o755)
+    for words in (('storage', 'raw', roots, '--buffered'), ('storage', 'raw', roots, '--rw', 'randwrite', '--force'),
+                  ('storage', 'path', theirs), ('meta', theirs),
+                  ('storage', 'verify', 'write', theirs / 'v', '--size', '1M')):
+        _, errors = run(*words, code=1, under=NOBODY)
+        check('Permission denied' in errors and str(folder) in errors, f'{words}: {errors}')
+    check(not list(theirs.iterdir()), list(theirs.iterdir()))
+    # What is done in a folder of one's own needs no privilege: io_uring, registered buffers, direct I/O.
+    document, _ = run('storage', 'path', mine, '--rw', 'randread,randwrite', '--size', '4MiB', '--qd', 8, '--repeat', 1,
+                      '--duration', '20ms', '--warmup', '0', '--json', under=NOBODY)
+    check(document['complete'] and len(document['rows']) == 2, document)
+    check(not list(mine.iterdir()), list(mine.iterdir()))
+    image = make(folder / 'image', 1 << 20, b'\0')
+    with loop_device(image) as device:
+        if device is None:
+            print('skipped: no loop devices here')
+            return
+        for words in (('--rw', 'randread'), ('--rw', 'randwrite', '--force')):
+            _, errors = run('storage', 'raw', device, *words, code=1, under=NOBODY)
+            check(f'{device}: Permission denied' in errors and 'run as root' in errors, errors)
+
+
 def main():
     global FFBENCH  # noqa: PLW0603
     FFBENCH = sys.argv[1]
@@ -352,6 +392,10 @@ def main():
         tests += [test_full_disks, test_read_only_file_systems, test_block_devices]
     else:
         print('skipped: full, read-only and loop disks (no private mounts here)')
+    if can_be_nobody():
+        tests.append(test_an_ordinary_user_is_told_what_needs_root)
+    else:
+        print('skipped: the ordinary user (not root, or no setpriv)')
     only = sys.argv[2:]
     for test in tests:
         if only and not any(word in test.__name__ for word in only):

@@ -1,9 +1,10 @@
 // ffbench's network tests against a network whose figures are known, because it is simulated: rates, latencies and what
 // incast does to a bystander must come out as they were put in. The agents, the controller and the ff data plane are
 // those of the tool; only clocks and wires are not real.
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "ffbench/net/agent.hpp"
@@ -252,6 +253,38 @@ TEST(FfbenchNet, MeshNamesTheLinkThatIsSlow) {
     co_return {};
   });
   EXPECT_TRUE(bench.result()) << bench.result().error().message();
+}
+
+// Every pair in its turn over links of which 1 -> 3 loses this share of its segments.
+std::vector<std::string> mesh_with_loss(double loss) {
+  Bench bench(4, link_of(Latency::constant(50us), 1e9));
+  bench.world().network().model(1, 3).loss = loss;
+  std::vector<std::string> text;
+  bench.control([&text](Controller& controller) -> Task<Result<>> {
+    Matrix matrix(4, std::vector<std::optional<double>>(4));
+    for (const auto& round : mesh_rounds(4, true)) {
+      std::vector<FlowSpec> flows;
+      for (const auto& [from, to] : round) flows.push_back({from, to});
+      FF_CO_TRY_ASSIGN(const TestFigures figures,
+                       co_await controller.run_test(bandwidth_test(256u << 10, 4), flows, 1, RunTiming::of(1s)));
+      for (std::size_t i = 0; i < flows.size(); ++i) matrix[flows[i].from][flows[i].to] = figures.flows.at(i).bandwidth;
+    }
+    text = describe_mesh(judge_mesh(matrix, Better::kHigher), matrix, {"a", "b", "c", "d"}, "bandwidth");
+    co_return {};
+  });
+  EXPECT_TRUE(bench.result()) << bench.result().error().message();
+  return text;
+}
+
+TEST(FfbenchNet, MeshNamesTheLinkThatLosesSegments) {
+  EXPECT_EQ(mesh_with_loss(0), std::vector<std::string>{});
+  const auto named = mesh_with_loss(0.02);
+  // What d sends to b is slower too: its answers come over the lossy way.
+  ASSERT_FALSE(named.empty());
+  for (const std::string& line : named)
+    EXPECT_TRUE(line.starts_with("pair b -> d is slow: ") || line.starts_with("pair d -> b is slow: ")) << line;
+  EXPECT_TRUE(std::ranges::any_of(named, [](auto& line) { return line.starts_with("pair b -> d"); }))
+      << fmt::format("{}", fmt::join(named, "; "));
 }
 
 IncastFigures incast(bool grants) {

@@ -5,9 +5,12 @@
 #include <gtest/gtest.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/io_uring.h>
 #include <linux/seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,7 +20,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
+#include "libcommon/base/unique_fd.hpp"
 #include "libcommon/runtime/disk.hpp"
 #include "tests/unit/libcommon/runtime/real_env_fixture.hpp"
 
@@ -123,6 +128,80 @@ TEST_F(UringRefused, NotAndThenARingAnswersEverySubmissionOnce) {
     EXPECT_EQ(answer.result, 0);
   }
   ring->detach();
+}
+
+struct Answers final : UringCompletion {
+  void completed(int result, std::uint32_t) override {
+    ++count;
+    if (result != 1) ++wrong;
+  }
+  int count = 0;
+  int wrong = 0;
+};
+
+class FileSize {
+ public:
+  FileSize() : fd_(::memfd_create("uring_ring_test", MFD_CLOEXEC)) {}
+  int fd() const { return fd_.get(); }
+  // True once the file has `bytes`; waits for that.
+  bool becomes(off_t bytes, std::chrono::milliseconds patience) const {
+    for (const auto end = std::chrono::steady_clock::now() + patience;;) {
+      struct stat about{};
+      if (::fstat(fd(), &about) == 0 && about.st_size == bytes) return true;
+      if (std::chrono::steady_clock::now() >= end) return false;
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+
+ private:
+  UniqueFd fd_;
+};
+
+TEST(UringRing, GivesTheKernelGroupsOfTransfersBeforeTheRoundEnds) {
+  auto ring = UringRing::create(64);
+  if (!ring) GTEST_SKIP() << ring.error().message();
+  (*ring)->attach();
+  const FileSize file;
+  Answers answers;
+  const auto write = [&](unsigned offset) {
+    io_uring_sqe& sqe = (*ring)->prepare(&answers);
+    sqe.opcode = IORING_OP_WRITE;
+    sqe.fd = file.fd();
+    sqe.addr = reinterpret_cast<std::uintptr_t>("x");
+    sqe.len = 1;
+    sqe.off = offset;
+    (*ring)->filled(sqe);
+  };
+  for (unsigned i = 0; i < 3; ++i) write(i);
+  EXPECT_FALSE(file.becomes(3, 50ms));  // few of them wait for the end of the round
+  write(3);
+  EXPECT_TRUE(file.becomes(4, 10s));
+  EXPECT_EQ(answers.count, 0);  // that nobody has asked for yet
+  write(4);
+  while (answers.count < 5) (*ring)->enter(10s);
+  EXPECT_EQ(answers.wrong, 0);
+  EXPECT_TRUE(file.becomes(5, 0ms));
+  (*ring)->detach();
+}
+
+TEST(UringRing, KeepsWhatIsNoTransferUntilTheRoundEnds) {
+  auto ring = UringRing::create(64);
+  if (!ring) GTEST_SKIP() << ring.error().message();
+  (*ring)->attach();
+  const FileSize file;
+  Answers answers;
+  for (unsigned i = 0; i < 16; ++i) {
+    io_uring_sqe& sqe = (*ring)->prepare(&answers);
+    sqe.opcode = IORING_OP_FALLOCATE;
+    sqe.fd = file.fd();
+    sqe.off = i;
+    sqe.addr = 1;
+    (*ring)->filled(sqe);
+  }
+  EXPECT_FALSE(file.becomes(16, 50ms));
+  while (answers.count < 16) (*ring)->enter(10s);
+  EXPECT_TRUE(file.becomes(16, 0ms));
+  (*ring)->detach();
 }
 
 }  // namespace
