@@ -1,0 +1,78 @@
+#include "ffs/mgmt/explain.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace ff::ffs {
+
+namespace {
+
+std::string node_name(const RoutingView& view, std::uint64_t id) {
+  const NodeInfo* node = view.node(NodeId{id});
+  return node == nullptr || node->host().empty() ? fmt::format("node {}", id)
+                                                 : fmt::format("node {} ({})", id, node->host());
+}
+
+std::string why(const RoutingView& view, const Member& member, const TargetInfo& target, bool serves) {
+  const std::string name = fmt::format("target {} on {}", number(member.target), node_name(view, target.node()));
+  const NodeInfo* node = view.node(NodeId{target.node()});
+  if (node == nullptr || !node->alive())
+    return fmt::format("{}: the node is down{}", name,
+                       node != nullptr && node->silent_ms() > 0
+                           ? fmt::format(", silent for {} s", node->silent_ms() / 1000)
+                           : std::string());
+  if (target.set_offline()) return name + ": an administrator took it out of service";
+  if (!target.trouble().empty()) return fmt::format("{}: {}", name, target.trouble());
+  switch (member.state) {
+    case SYNCING:
+      return fmt::format("{}: catches up, {} of {} bytes", name, target.sync_done_bytes(),
+                         target.sync_done_bytes() + target.sync_left_bytes());
+    case WAITING:
+      return name + (serves ? ": waits for its turn, one member catches up at a time"
+                            : ": waits for a complete member to catch up from");
+    case LASTSRV: return name + ": holds every acknowledged write, and its process reports it offline";
+    default: return name + ": its process reports it offline";
+  }
+}
+
+}  // namespace
+
+Result<ChainExplanation> explain_chain(const RoutingView& view, ChainId id) {
+  const Chain* chain = view.chain(id);
+  if (chain == nullptr) return fail(Errc::kNotFound, fmt::format("chain {}: no such chain", number(id)));
+  ChainExplanation out;
+  const std::size_t serving = chain->serving().size();
+  out.serves = serving > 0;
+  out.complete = serving == chain->members.size();
+  out.summary = fmt::format("chain {}: {} of {} members serve", number(id), serving, chain->members.size());
+  if (!out.serves) out.summary += "; reads and writes wait for one that holds every acknowledged write";
+
+  std::vector<std::string> last_resort;
+  for (const Member& member : chain->members) {
+    if (member.state == SERVING) continue;
+    const TargetInfo& target = *view.target(member.target);
+    out.causes.push_back(why(view, member, target, out.serves));
+    const NodeInfo* node = view.node(NodeId{target.node()});
+    const bool alive = node != nullptr && node->alive();
+    const bool matters = out.serves || member.state == LASTSRV;
+    if (!alive && matters) {
+      out.fixes.push_back(fmt::format("start {}", node_name(view, target.node())));
+    } else if (target.set_offline() && matters) {
+      out.fixes.push_back(fmt::format("set target {} online again", number(member.target)));
+    } else if (!target.trouble().empty() && matters) {
+      out.fixes.push_back(
+          fmt::format("repair the disk of target {}, or replace the target by another", number(member.target)));
+    }
+    if (!out.serves && alive && member.state != LASTSRV && target.local() != LOCAL_OFFLINE)
+      last_resort.push_back(
+          fmt::format("if none of the LASTSRV members can ever return: rotate to target {} with force; writes that it "
+                      "missed are lost",
+                      number(member.target)));
+  }
+  out.fixes.insert(out.fixes.end(), last_resort.begin(), last_resort.end());
+  if (!out.complete && out.fixes.empty()) out.fixes.push_back("wait");
+  return out;
+}
+
+}  // namespace ff::ffs

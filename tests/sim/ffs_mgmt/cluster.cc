@@ -1,0 +1,305 @@
+#include "tests/sim/ffs_mgmt/cluster.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "libcommon/rpc/server.hpp"
+#include "tests/sim/ffs_mgmt/careless_store.hpp"
+
+namespace ff::sim {
+
+using namespace std::chrono_literals;
+using runtime::Task;
+using testing::SimEnv;
+
+namespace {
+
+constexpr auto kFailureTimeout = 1s;
+
+std::uint64_t target_number(std::size_t chain, std::size_t replica) { return (chain + 1) * 10 + replica + 1; }
+std::size_t host_of(std::size_t chain, std::size_t replica) { return (chain + replica) % kStorageNodes; }
+// Manager and storage nodes are numbered from 1 in the order of the world.
+std::uint64_t storage_number(std::size_t index) { return kManagers + index + 1; }
+
+std::vector<net::PeerAddress> managers(testing::SimWorld& world) {
+  std::vector<net::PeerAddress> out;
+  for (testing::NodeId node = 0; node < kManagers; ++node) out.push_back(world.address(node, kMgmtPort));
+  return out;
+}
+
+ffs::MgmtClientOptions client_options() {
+  return {.cluster = cluster_id(), .poll = 2s, .attempt = 300ms, .pause = 20ms};
+}
+
+ffs::PublicState state_in(const ffs::ChainInfo& chain, std::uint64_t target) {
+  for (const ffs::ChainMember& member : chain.members())
+    if (member.target() == target) return member.state();
+  return ffs::PUBLIC_NONE;
+}
+
+std::size_t count(const ffs::ChainInfo& chain, ffs::PublicState state) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(chain.members(), [&](const ffs::ChainMember& m) { return m.state() == state; }));
+}
+
+std::string text(const ffs::ChainInfo& chain) {
+  std::string out = fmt::format("chain {} v{}:", chain.chain(), chain.version());
+  for (const ffs::ChainMember& member : chain.members())
+    out += fmt::format(" {}={}", member.target(), ffs::PublicState_Name(member.state()));
+  return out;
+}
+
+}  // namespace
+
+std::string cluster_id() { return "simulated-ffs-01"; }
+
+ffs::ManagerOptions manager_options(std::uint64_t node) {
+  return {.cluster = cluster_id(),
+          .node = node,
+          .failure_timeout = kFailureTimeout,
+          .session_timeout = 5s,
+          .primary_ttl = 1s};
+}
+
+ffs::InstallChainsRequest install_request() {
+  ffs::InstallChainsRequest request;
+  request.set_cluster(cluster_id());
+  request.mutable_table()->set_table(1);
+  for (std::size_t chain = 0; chain < kStorageNodes; ++chain) {
+    ffs::ChainInfo& info = *request.add_chains();
+    info.set_chain(chain + 1);
+    for (std::size_t replica = 0; replica < kReplicas; ++replica) {
+      ffs::TargetInfo& target = *request.add_targets();
+      target.set_target(target_number(chain, replica));
+      target.set_node(storage_number(host_of(chain, replica)));
+      info.add_members()->set_target(target.target());
+    }
+    request.mutable_table()->add_chains(chain + 1);
+  }
+  return request;
+}
+
+// ---- managers -------------------------------------------------------------------------------------------------------
+
+Task<Result<>> run_manager(SimEnv& env, kv::MemoryCluster& cluster, Oracle& oracle) {
+  const auto store = cluster.connect(env);
+  CarelessStore careless(*store);
+  if (env.world().elapsed() < 8s) {
+    store->faults() = {.conflict = 0.02,
+                       .maybe_committed = 0.05,
+                       .late_max = 200ms,
+                       .delay_max = 5ms,
+                       .outage = 0.005,
+                       .outage_max = 500ms};
+  } else {
+    store->faults() = {.delay_max = 5ms};
+  }
+  ffs::ManagerOptions options = manager_options(env.node() + 1);
+  options.observe = [&oracle](const ffs::ManagerState& state) { oracle.saw(state); };
+  ffs::Manager manager(env, oracle.variant.guard ? static_cast<kv::KvStore&>(*store) : careless, options);
+  rpc::Server server(env);
+  FF_CO_TRY(server.add(manager));
+  FF_CO_TRY(co_await server.listen(net::Address::tcp("", kMgmtPort)));
+  manager.start();
+  runtime::Event forever;
+  (void)co_await forever.wait();
+  co_await manager.stop();
+  co_await server.stop(1s);
+  co_return {};
+}
+
+Task<Result<>> run_install(SimEnv& env) {
+  ffs::MgmtClient mgmt(env, managers(env.world()), client_options());
+  const auto installed = co_await mgmt.install_chains(install_request(), 60s);
+  co_await mgmt.stop();
+  if (!installed) co_return fail(installed.error());
+  co_return {};
+}
+
+// ---- storage nodes --------------------------------------------------------------------------------------------------
+
+struct StorageProcess {
+  SimEnv& env;
+  Oracle& oracle;
+  ffs::MgmtClient mgmt;
+  std::map<ffs::TargetId, ffs::TargetLife> lives;
+  std::set<ffs::TargetId> syncing;
+  ffs::HeartbeatSender heartbeats;
+  runtime::Scope scope;
+
+  StorageProcess(SimEnv& e, Oracle& o)
+      : env(e),
+        oracle(o),
+        mgmt(e, managers(e.world()), client_options()),
+        heartbeats(e, mgmt, {.cluster = cluster_id(), .node = info(), .interval = 100ms}, [this] { return reports(); }),
+        scope(e) {
+    for (std::size_t chain = 0; chain < kStorageNodes; ++chain)
+      for (std::size_t replica = 0; replica < kReplicas; ++replica)
+        if (storage_number(host_of(chain, replica)) == env.node() + 1)
+          lives[ffs::TargetId{target_number(chain, replica)}];
+    oracle.processes.insert(this);
+  }
+  StorageProcess(const StorageProcess&) = delete;
+  ~StorageProcess() { oracle.processes.erase(this); }
+
+  ffs::NodeInfo info() const {
+    ffs::NodeInfo node;
+    node.set_node(env.node() + 1);
+    node.add_roles(ffs::ROLE_STORED);
+    node.add_addresses(env.world().address(env.node(), 9700).text());
+    return node;
+  }
+
+  std::vector<ffs::TargetReport> reports() {
+    std::vector<ffs::TargetReport> out;
+    for (auto& [target, life] : lives) {
+      const auto place = ffs::place_of(mgmt.current().get(), target);
+      advance(life, place);
+      ffs::TargetReport& report = out.emplace_back();
+      report.set_target(number(target));
+      report.set_local(local_state(life, place));
+      report.set_chain_version(place.version);
+    }
+    return out;
+  }
+
+  // By this process' own judgement, at this moment.
+  bool serves(ffs::TargetId target, ffs::ChainVersion& version) const {
+    const bool lease = !oracle.variant.lease || env.now() < heartbeats.serve_until() + oracle.variant.late;
+    ffs::TargetLife life = lives.at(target);
+    const auto place = ffs::place_of(mgmt.current().get(), target);
+    advance(life, place);
+    version = place.version;
+    return lease && may_serve(life, place);
+  }
+
+  Task<void> sync(ffs::TargetId target, ffs::ChainVersion version) {
+    const bool slept(co_await runtime::sleep(std::chrono::milliseconds(20 + env.rng().below(300))));
+    syncing.erase(target);
+    const auto place = ffs::place_of(mgmt.current().get(), target);
+    ffs::TargetLife& life = lives[target];
+    advance(life, place);
+    const bool same = place.version == version || !oracle.variant.sync_for_version;
+    if (!slept || !may_sync(life, place) || !same) co_return;
+    life.synced = place.version;
+    oracle.synced(target, version);
+    heartbeats.poke();
+  }
+
+  Task<void> follow() {
+    std::uint64_t version = 0;
+    for (;;) {
+      const auto view = co_await mgmt.newer_than(version, 1s);
+      if (!view && scope.context().cancelled()) co_return;
+      if (view) version = (*view)->version();
+      for (auto& [target, life] : lives) {
+        const auto place = ffs::place_of(mgmt.current().get(), target);
+        advance(life, place);
+        if (may_sync(life, place) && life.synced != place.version && syncing.insert(target).second)
+          scope.spawn(sync(target, place.version));
+      }
+      if (view) heartbeats.poke();
+    }
+  }
+
+  // Disks fail and recover.
+  Task<void> fail_now_and_then(runtime::Time until) {
+    for (;;) {
+      if (!co_await runtime::sleep(std::chrono::milliseconds(env.rng().below(6000)))) co_return;
+      if (env.world().now() > until) co_return;
+      auto life = lives.begin();
+      std::advance(life, env.rng().below(lives.size()));
+      life->second.usable = false;
+      advance(life->second, ffs::place_of(mgmt.current().get(), life->first));
+      heartbeats.poke();
+      (void)co_await runtime::sleep(std::chrono::milliseconds(env.rng().below(500)));
+      life->second.usable = true;
+      heartbeats.poke();
+    }
+  }
+};
+
+Task<Result<>> run_storage(SimEnv& env, Oracle& oracle, runtime::Time flaky_until) {
+  StorageProcess process(env, oracle);
+  process.heartbeats.start();
+  (void)co_await process.mgmt.start(10s);
+  for (auto& [target, life] : process.lives) life.usable = true;
+  process.scope.spawn(process.follow());
+  process.scope.spawn(process.fail_now_and_then(flaky_until));
+  runtime::Event forever;
+  (void)co_await forever.wait();
+  process.scope.cancel();
+  (void)co_await process.scope.join();
+  co_await process.heartbeats.stop();
+  co_await process.mgmt.stop();
+  co_return {};
+}
+
+// ---- the oracle -----------------------------------------------------------------------------------------------------
+
+void Oracle::saw(const ffs::ManagerState& state) {
+  if (state.version < version_)
+    world_.convict(fmt::format("routing went back from version {} to {}", version_, state.version));
+  version_ = std::max(version_, state.version);
+  for (const auto& [id, chain] : state.chains) saw_chain(chain);
+  for (const auto& [id, chain] : chains_)
+    if (!state.chains.contains(id)) world_.convict(fmt::format("chain {} was lost", id));
+  check_fencing();
+}
+
+void Oracle::saw_chain(const ffs::ChainInfo& chain) {
+  const auto known = chains_.find(chain.chain());
+  if (known == chains_.end()) {
+    chains_[chain.chain()] = chain;
+    return;
+  }
+  const ffs::ChainInfo before = known->second;
+  if (before.SerializeAsString() == chain.SerializeAsString()) return;
+  const auto wrong = [&](const char* what) {
+    world_.convict(fmt::format("{}: {} -> {}", what, text(before), text(chain)));
+  };
+  ++changes_;
+  world_.note(testing::kNoNode, text(chain));
+  if (chain.version() != before.version() + 1) return wrong("chain versions do not grow by one");
+  if (count(chain, ffs::SYNCING) > 1) return wrong("two sync");
+  if (count(chain, ffs::SYNCING) == 1 && count(chain, ffs::SERVING) == 0) return wrong("syncs from nobody");
+  if (!std::ranges::is_sorted(chain.members(), {}, &ffs::ChainMember::state)) return wrong("out of order");
+  if (count(chain, ffs::SERVING) + count(chain, ffs::LASTSRV) == 0) return wrong("the last complete replica is lost");
+  for (const ffs::ChainMember& member : chain.members()) {
+    const auto old = state_in(before, member.target());
+    if (member.state() != ffs::SERVING || old == ffs::SERVING) continue;
+    const bool has_synced = old == ffs::SYNCING && synced_[ffs::TargetId{member.target()}] == before.version();
+    const bool returns = old == ffs::LASTSRV && count(before, ffs::SERVING) == 0 && count(chain, ffs::SERVING) == 1;
+    if (!has_synced && !returns) return wrong("serves, and is not complete");
+  }
+  known->second = chain;
+}
+
+void Oracle::check_fencing() {
+  for (const StorageProcess* process : processes) {
+    for (const auto& [target, life] : process->lives) {
+      ffs::ChainVersion version = 0;
+      if (!process->serves(target, version)) continue;
+      for (const auto& [id, chain] : chains_) {
+        const auto state = state_in(chain, number(target));
+        if (state == ffs::PUBLIC_NONE || state == ffs::SERVING || chain.version() <= version) continue;
+        world_.convict(fmt::format("target {} serves by version {}, and others go on without it: {}", number(target),
+                                   version, text(chain)));
+      }
+    }
+  }
+}
+
+bool Oracle::all_serve(std::size_t chains) const {
+  return chains_.size() == chains &&
+         std::ranges::all_of(chains_, [](const auto& c) { return count(c.second, ffs::SERVING) == kReplicas; });
+}
+
+std::string Oracle::describe() const {
+  std::string out;
+  for (const auto& [id, chain] : chains_) out += text(chain) + "; ";
+  return out;
+}
+
+}  // namespace ff::sim
