@@ -1,0 +1,73 @@
+// Journal: the ring file into which a chunk store writes batches of records, and from which it recovers.
+//
+// One at a time  A batch is written only after the one before it is durable. So of all batches only the last may be
+//                torn, and only what the last ones name may be missing on the disk (BatchHeader::durable).
+// Head           Recovery starts at the head, which a checkpoint moves; two copies, written alternately.
+// Not by chance  Header and batches carry the store's random generation: no content of a chunk can be taken for one.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ffs/store/journal_record.hpp"
+#include "libcommon/runtime/disk.hpp"
+
+namespace ff::ffs {
+
+struct JournalBatch {
+  BatchHeader header;
+  std::vector<JournalRecord> records;
+};
+
+struct JournalHead {
+  std::uint64_t generation = 0;
+  std::uint64_t writes = 0;    // of the head; the copy with more is the newer
+  std::uint64_t position = 0;  // of the oldest batch that recovery needs
+  std::uint64_t sequence = 0;  // of that batch
+};
+inline constexpr std::size_t kJournalHeadBytes = 4096;
+inline constexpr std::size_t kJournalRingAt = 2 * kJournalHeadBytes;
+std::vector<std::byte> encode_journal_head(const JournalHead& head);
+std::optional<JournalHead> decode_journal_head(std::span<const std::byte> bytes);
+
+class Journal {
+ public:
+  // A new file, zeros written through so that no later write has to change the file's map.
+  static runtime::Task<Result<>> create(runtime::Disk& disk, std::string path, std::uint64_t ring_bytes,
+                                        std::uint64_t generation);
+
+  Journal(runtime::Disk& disk, runtime::File& file, std::uint64_t ring_bytes, std::uint64_t generation) noexcept
+      : disk_(disk), file_(file), ring_bytes_(ring_bytes), generation_(generation) {}
+
+  // kCorrupt: no copy of the head is good.
+  runtime::Task<Result<>> load_head();
+  // The next batch from the head on; null at the end. kCorrupt: what a good checksum covers makes no sense.
+  runtime::Task<Result<std::optional<JournalBatch>>> read_next(std::uint32_t checksum_bytes);
+  // At the end: kCorrupt when batches follow that can only have been written after a good one stood here.
+  runtime::Task<Result<>> check_end();
+
+  // Writes a batch; not durable before the file is synced. REQUIRES: it fits.
+  runtime::Task<Result<>> append(std::vector<std::vector<std::byte>> records, std::uint64_t durable);
+  [[clang::coro_wrapper]] runtime::Task<Result<>> sync() { return file_.sync(); }
+  // Recovery starts there from now on; durable when it returns.
+  runtime::Task<Result<>> set_head(std::uint64_t position, std::uint64_t sequence);
+
+  std::uint64_t ring_bytes() const noexcept { return ring_bytes_; }
+  std::uint64_t tail() const noexcept { return tail_; }
+  std::uint64_t used() const noexcept { return tail_ - head_.position; }
+  std::uint64_t next_sequence() const noexcept { return next_sequence_; }
+
+ private:
+  runtime::Task<Result<>> read_ring(std::uint64_t position, std::span<std::byte> into);
+  runtime::Task<Result<>> write_ring(std::uint64_t position, std::span<const std::byte> from);
+
+  runtime::Disk& disk_;
+  runtime::File& file_;
+  std::uint64_t ring_bytes_;
+  std::uint64_t generation_;
+  JournalHead head_;
+  std::uint64_t tail_ = 0;
+  std::uint64_t next_sequence_ = 1;
+};
+
+}  // namespace ff::ffs

@@ -1,0 +1,91 @@
+// Reading: from what was committed when the read began, or later.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "ffs/store/local_store.hpp"
+
+namespace ff::ffs {
+
+using runtime::Task;
+
+namespace {
+
+constexpr std::uint32_t kVerifyBytes = 1u << 20;
+
+std::unexpected<Error> not_there(ChunkId chunk, const char* what) {
+  return fail(Errc::kNotFound, fmt::format("chunk {}: {}", to_text(chunk), what));
+}
+
+}  // namespace
+
+Task<Result<ReadResult>> LocalChunkStore::read_content(ContentRef content, ChunkVersion version, std::uint32_t offset,
+                                                       std::span<std::byte> into) {
+  ReadResult out{.bytes = 0, .version = version, .length = content->length};
+  if (offset >= content->length) co_return out;
+  out.bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(into.size(), content->length - offset));
+  FF_CO_TRY(co_await reader_.read(std::move(content), offset, into.first(out.bytes)));
+  co_return out;
+}
+
+// A checkpoint writes later content into the block that a reader may be reading: the checksum tells, and the reader
+// begins again with what is committed by then. Only when nothing has changed are the bytes on the disk wrong.
+Task<Result<ReadResult>> LocalChunkStore::read(ChunkId chunk, std::uint32_t offset, std::span<std::byte> into) {
+  for (;;) {
+    const auto it = index_.find(chunk);
+    if (it == index_.end() || !it->second.committed) co_return not_there(chunk, "no such chunk");
+    const CommittedRef seen = it->second.committed;
+    if (seen->removed) co_return not_there(chunk, "it was removed");
+    auto out = co_await read_content(seen->content, seen->version, offset, into);
+    if (out || out.error().code() != Errc::kCorrupt) co_return out;
+    const auto now = index_.find(chunk);
+    if (now != index_.end() && now->second.committed == seen) {
+      mark_bad(chunk, seen);
+      co_return std::unexpected(std::move(out).error().context(fmt::format("chunk {}", to_text(chunk))));
+    }
+  }
+}
+
+Task<Result<ReadResult>> LocalChunkStore::read_pending(ChunkId chunk, std::uint32_t offset, std::span<std::byte> into) {
+  for (;;) {
+    const auto it = index_.find(chunk);
+    if (it == index_.end() || !it->second.pending) co_return not_there(chunk, "nothing is pending");
+    const ContentRef seen = it->second.pending->content;
+    auto out = co_await read_content(seen, it->second.pending->version, offset, into);
+    if (out || out.error().code() != Errc::kCorrupt) co_return out;
+    const auto now = index_.find(chunk);
+    if (now != index_.end() && now->second.pending && now->second.pending->content == seen) {
+      co_return std::unexpected(std::move(out).error().context(fmt::format("chunk {}, pending", to_text(chunk))));
+    }
+  }
+}
+
+void LocalChunkStore::mark_bad(ChunkId chunk, const CommittedRef& seen) {
+  const auto it = index_.find(chunk);
+  if (it == index_.end() || !it->second.committed || it->second.committed->bad ||
+      it->second.committed->version != seen->version) {
+    return;
+  }
+  auto bad = std::make_shared<CommittedState>(*it->second.committed);
+  bad->bad = true;
+  it->second.committed = std::move(bad);
+  changed(chunk);
+  // A store that takes no more updates still says so until it is opened again. Small enough for the room of marks.
+  if (!usable() || it->second.installed > durable_sequence_) return;
+  enqueue(encode_state(chunk, it->second.committed.get(), {}, it->second.pending.get()), false);
+}
+
+Task<Result<>> LocalChunkStore::verify(ChunkId chunk) {
+  const auto it = index_.find(chunk);
+  if (it == index_.end() || !it->second.committed) co_return not_there(chunk, "no such chunk");
+  if (it->second.committed->removed) co_return {};
+  FF_CO_TRY_ASSIGN(auto buffer, env_.disk().buffer(kVerifyBytes));
+  for (std::uint32_t at = 0;; at += kVerifyBytes) {
+    auto part = co_await read(chunk, at, buffer.span());
+    if (!part && part.error().code() == Errc::kNotFound) co_return {};  // removed meanwhile
+    FF_CO_TRY(part);
+    if (part->bytes < kVerifyBytes) co_return {};
+  }
+}
+
+}  // namespace ff::ffs
