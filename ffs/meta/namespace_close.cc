@@ -1,0 +1,120 @@
+// Close and fsync: what a writer knows becomes what everybody sees.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "ffs/meta/namespace_answers.hpp"
+
+namespace ff::ffs {
+
+using runtime::Task;
+
+namespace {
+
+std::string shown(const CloseRequest& request) { return fmt::format("inode {}", request.inode()); }
+
+bool changes_file(const CloseRequest& request) {
+  return request.wrote() || request.inline_write() || request.leave_inline() || request.set_modified() ||
+         request.has_accessed();
+}
+
+void end_session(View& view, const CloseRequest& request) {
+  const InodeId inode{request.inode()};
+  view.transaction().clear(keys::session(inode, request.client(), request.handle()));
+  view.transaction().clear(keys::session_of_client(request.client(), inode, request.handle()));
+}
+
+Result<> check_close(const CloseRequest& request) {
+  if (request.inline_write() && request.leave_inline()) {
+    return refuse(EINVAL, shown(request), "an inline write, and leaving the inode");
+  }
+  if (request.inline_write() && request.inline_data().size() > kInlineDataBytesMax) {
+    return refuse(EFBIG, shown(request), "too long for its inode");
+  }
+  if (request.length_seen() > kFileBytesMax) return refuse(EFBIG, shown(request));
+  if (request.modified().nanoseconds() > 999'999'999 || request.accessed().nanoseconds() > 999'999'999) {
+    return refuse(EINVAL, shown(request), "a time with a second or more of nanoseconds");
+  }
+  return {};
+}
+
+}  // namespace
+
+Task<Result<CloseReply>> Namespace::close(CloseRequest request) {
+  FF_CO_TRY(check_close(request));
+  if (!changes_file(request)) co_return co_await close_unchanged(std::move(request));
+  co_return co_await answer_once<CloseReply>(
+      request.request(), "close", [&] [[clang::coro_wrapper]] (View & view) { return close_in(view, request); });
+}
+
+// Ends a session without anything to tell: repeating it changes nothing, so no answer is kept, and nothing conflicts.
+Task<Result<CloseReply>> Namespace::close_unchanged(CloseRequest request) {
+  co_return co_await transact<CloseReply>([&](View& view) -> Task<Result<CloseReply>> {
+    FF_CO_TRY_ASSIGN(const auto inode, co_await view.find(InodeId{request.inode()}, kv::Read::kSnapshot));
+    CloseReply reply;
+    if (inode) *reply.mutable_attributes() = attributes_of(*inode);
+    if (request.close() && request.handle() != 0) end_session(view, request);
+    co_return reply;
+  });
+}
+
+Task<Result<CloseReply>> Namespace::close_in(View& view, const CloseRequest& request) {
+  FF_CO_TRY_ASSIGN(Inode inode, co_await view.inode(InodeId{request.inode()}));
+  if (!inode.is_file()) co_return refuse(EINVAL, shown(request), "not a file");
+  FF_CO_TRY_ASSIGN(const auto value, co_await view.get(keys::session(inode.id, request.client(), request.handle())));
+  if (!value) co_return refuse(EBADF, shown(request), "not open, or its client was given up (open it again)");
+  FF_CO_TRY_ASSIGN(const SessionRecord session, decode_record<SessionRecord>(*value, "session"));
+  const bool writes = request.wrote() || request.inline_write() || request.leave_inline();
+  if (writes && !session.write()) co_return refuse(EBADF, shown(request), "not open for writing");
+
+  FF_CO_TRY(settle_content(view, request, inode));
+  if (writes && !is_root(request.user())) inode.record.set_mode(without_set_ids(inode.record.mode()));
+  if (request.set_modified()) {
+    inode.record.set_modified(nanoseconds_of(request.modified()));
+  } else if (writes) {
+    inode.record.set_modified(view.now());
+  }
+  if (request.has_accessed()) inode.record.set_accessed(nanoseconds_of(request.accessed()));
+  view.change(inode);
+  if (request.close()) end_session(view, request);
+  CloseReply reply;
+  *reply.mutable_attributes() = attributes_of(inode);
+  co_return reply;
+}
+
+// Where the content lies, and how long the file is.
+Result<> Namespace::settle_content(View& view, const CloseRequest& request, Inode& inode) {
+  InodeRecord& record = inode.record;
+  if (request.inline_write() || (request.leave_inline() && record.inlined())) {
+    if (!record.inlined()) return refuse(ESTALE, shown(request), "its content has left the inode");
+    if (record.content_version() > request.inline_version()) {
+      return refuse(ESTALE, shown(request), "its content was replaced meanwhile");
+    }
+  }
+  if (request.inline_write()) {
+    record.set_inline_data(request.inline_data());
+    record.set_content_version(record.version() + 1);  // what change() makes it
+    view.resize(inode, request.inline_data().size());
+    return {};
+  }
+  if (request.leave_inline() && record.inlined()) {
+    if (!record.has_layout()) {
+      return refuse(EINVAL, shown(request), "has no layout (set one on a directory above, or format the file system)");
+    }
+    record.set_inlined(false);
+    record.clear_inline_data();
+    record.set_content_version(record.version() + 1);
+    // A truncate that waited for the content to leave has nothing to move any more, but still to decide the size.
+    view.resize(inode, std::max<std::uint64_t>(request.inline_data().size(), request.length_seen()));
+    return {};
+  }
+  // A writer that thinks that the file lives in its inode, or the other way round, has nothing to settle here.
+  if (request.wrote() && !record.inlined()) {
+    view.resize(
+        inode, settled_length(record.size(), record.truncate_epoch(), request.length_seen(), request.truncate_epoch()));
+  }
+  return {};
+}
+
+}  // namespace ff::ffs
