@@ -1,0 +1,272 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "ffs/client/file_system.hpp"
+#include "ffs/storage/storage_client.hpp"
+
+namespace ff::ffs {
+
+using namespace std::chrono_literals;
+using runtime::Task;
+
+namespace {
+
+constexpr runtime::Duration kRoutingWait = 5s;
+
+Layout layout_of(const LayoutInfo& info) {
+  return {.table = TableId{info.table()},
+          .table_version = info.table_version(),
+          .chunk_bytes = info.chunk_bytes(),
+          .stripe = info.stripe()};
+}
+
+void set_time(Timestamp& to, runtime::WallTime when) {
+  const auto since = std::chrono::duration_cast<std::chrono::nanoseconds>(when.time_since_epoch());
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+  to.set_seconds(seconds.count());
+  to.set_nanoseconds(static_cast<std::uint32_t>((since - seconds).count()));
+}
+
+// The first error of a batch.
+template <class T>
+Result<> all_done(const std::vector<Result<T>>& results) {
+  for (const Result<T>& result : results) {
+    if (!result) return fail(result.error());
+  }
+  return {};
+}
+
+}  // namespace
+
+File::File(FileSystem& fs, OpenReply reply, bool writes) : fs_(fs), handle_(reply.handle()), writes_(writes) {
+  take(std::move(*reply.mutable_attributes()));
+  content_ = attributes_.inline_data();
+  attributes_.clear_inline_data();
+}
+
+File::~File() = default;
+
+// The content of a file in its inode is taken only at open(): what was written since must not be lost.
+void File::take(Attributes attributes) {
+  if (attributes.truncate_epoch() != attributes_.truncate_epoch()) seen_end_ = 0;
+  attributes_ = std::move(attributes);
+  layout_ = layout_of(attributes_.layout());
+  if (!in_inode()) attributes_.set_size(std::max(attributes_.size(), seen_end_));
+}
+
+Task<Result<>> File::refresh() {
+  StatRequest request;
+  request.mutable_where()->set_base(attributes_.inode());
+  FF_CO_TRY_ASSIGN(StatReply reply, co_await fs_.meta().stat(std::move(request)));
+  if (in_inode() && reply.attributes().inlined()) {
+    if (!wrote_) {
+      content_ = reply.attributes().inline_data();
+      take(std::move(*reply.mutable_attributes()));
+      attributes_.clear_inline_data();
+    }
+    co_return {};
+  }
+  if (in_inode() && wrote_) {
+    co_return fail(Errc::kUnavailable,
+                   fmt::format("inode {}: another writer has replaced the small file meanwhile", attributes_.inode()),
+                   ESTALE);
+  }
+  content_.clear();
+  take(std::move(*reply.mutable_attributes()));
+  co_return {};
+}
+
+Task<Result<std::vector<ChainId>>> File::chains() {
+  auto view = fs_.routing();
+  for (int turn = 0; turn < 2; ++turn) {
+    if (view != nullptr) {
+      const auto found = view->table(layout_.table, layout_.table_version);
+      if (!found.empty()) co_return std::vector<ChainId>(found.begin(), found.end());
+    }
+    if (turn > 0) break;
+    FF_CO_TRY_ASSIGN(view, co_await fs_.newer_routing(kRoutingWait));
+  }
+  co_return fail(Errc::kUnavailable,
+                 fmt::format("inode {}: chain table {} version {} is not known to the manager", attributes_.inode(),
+                             number(layout_.table), layout_.table_version),
+                 EIO);
+}
+
+Task<Result<std::size_t>> File::read(std::uint64_t offset, std::span<std::byte> into) {
+  if (into.empty()) co_return 0;
+  if (offset > kFileBytesMax || into.size() > kFileBytesMax - offset) co_return 0;
+  // Somebody else may have made it longer.
+  if (offset + into.size() > size()) FF_CO_TRY(co_await refresh());
+  if (offset >= size()) co_return 0;
+  into = into.first(std::min<std::uint64_t>(into.size(), size() - offset));
+  if (in_inode()) {
+    std::memcpy(into.data(), content_.data() + offset, into.size());
+    co_return into.size();
+  }
+  FF_CO_TRY(co_await read_chunks(offset, into));
+  co_return into.size();
+}
+
+Task<Result<>> File::read_chunks(std::uint64_t offset, std::span<std::byte> into) {
+  FF_CO_TRY_ASSIGN(const std::vector<ChainId> chains, co_await this->chains());
+  FF_CO_TRY_ASSIGN(const std::vector<Extent> extents, split(layout_, offset, into.size()));
+  const InodeId inode{attributes_.inode()};
+  std::vector<ChunkReadOp> ops;
+  ops.reserve(extents.size());
+  for (const Extent& extent : extents) {
+    ops.push_back({.chain = chain_of(layout_, inode, extent.chunk_index, chains),
+                   .chunk = {inode, extent.chunk_index},
+                   .offset = extent.offset,
+                   .into = into.subspan(extent.buffer_offset, extent.bytes)});
+  }
+  const auto results =
+      co_await fs_.storage().read(std::move(ops), fs_.options().relaxed_reads ? ReadMode::kRelaxed : ReadMode::kStrict);
+  FF_CO_TRY(all_done(results));
+  for (std::size_t i = 0; i < extents.size(); ++i) {
+    // What lies beyond the chunk's end, and within the file's, was never written.
+    std::ranges::fill(into.subspan(extents[i].buffer_offset + results[i]->bytes, extents[i].bytes - results[i]->bytes),
+                      std::byte{0});
+  }
+  co_return {};
+}
+
+Task<Result<>> File::write(std::uint64_t offset, std::span<const std::byte> from) {
+  if (!writes_) co_return fail(Errc::kPermission, "file: not open for writing", EBADF);
+  if (from.empty()) co_return {};
+  if (offset > kFileBytesMax || from.size() > kFileBytesMax - offset) {
+    co_return fail(Errc::kInvalidArgument, fmt::format("write at {}: beyond the largest file (2^62 bytes)", offset),
+                   EFBIG);
+  }
+  const std::uint64_t end = offset + from.size();
+  if (in_inode()) {
+    if (fs_.options().inline_small && end <= kInlineBytes) {
+      if (content_.size() < end) content_.resize(end);
+      std::memcpy(content_.data() + offset, from.data(), from.size());
+      attributes_.set_size(content_.size());
+      wrote_ = true;
+      co_return {};
+    }
+    FF_CO_TRY(co_await leave_inode());
+  }
+  Result<> written = co_await write_chunks(offset, from);
+  if (!written && is_stale_epoch(written.error())) {
+    // The file was truncated meanwhile: this write came later, so it goes on top of that.
+    FF_CO_TRY(co_await refresh());
+    written = co_await write_chunks(offset, from);
+  }
+  co_return written;
+}
+
+Task<Result<>> File::write_chunks(std::uint64_t offset, std::span<const std::byte> from) {
+  FF_CO_TRY_ASSIGN(const std::vector<ChainId> chains, co_await this->chains());
+  FF_CO_TRY_ASSIGN(const std::vector<Extent> extents, split(layout_, offset, from.size()));
+  const InodeId inode{attributes_.inode()};
+  const std::uint64_t epoch = attributes_.truncate_epoch();
+  std::vector<ChunkUpdateOp> ops;
+  ops.reserve(extents.size());
+  for (const Extent& extent : extents) {
+    ops.push_back({.chain = chain_of(layout_, inode, extent.chunk_index, chains),
+                   .chunk = {inode, extent.chunk_index},
+                   .kind = UpdateKind::kWrite,
+                   .offset = extent.offset,
+                   .data = from.subspan(extent.buffer_offset, extent.bytes),
+                   .chunk_bytes = layout_.chunk_bytes,
+                   .truncate_epoch = epoch});
+  }
+  wrote_ = true;
+  FF_CO_TRY(all_done(co_await fs_.storage().update(std::move(ops))));
+  if (epoch == attributes_.truncate_epoch()) {
+    seen_end_ = std::max(seen_end_, offset + from.size());
+    attributes_.set_size(std::max(attributes_.size(), seen_end_));
+  }
+  co_return {};
+}
+
+Task<Result<>> File::leave_inode() {
+  FF_CO_TRY_ASSIGN(const auto lock, co_await moving_.lock());
+  if (!in_inode()) co_return {};
+  if (!content_.empty()) FF_CO_TRY(co_await write_chunks(0, std::as_bytes(std::span(content_))));
+  CloseRequest request;
+  request.set_inode(attributes_.inode());
+  request.set_handle(handle_);
+  request.set_leave_inline(true);
+  request.set_wrote(wrote_);
+  request.set_inline_version(attributes_.version());
+  request.set_inline_data(content_);
+  request.set_length_seen(content_.size());
+  request.set_truncate_epoch(attributes_.truncate_epoch());
+  FF_CO_TRY_ASSIGN(CloseReply reply, co_await fs_.meta().close(std::move(request)));
+  content_.clear();
+  take(std::move(*reply.mutable_attributes()));
+  co_return {};
+}
+
+Task<Result<>> File::truncate(std::uint64_t size) {
+  if (!writes_) co_return fail(Errc::kPermission, "file: not open for writing", EBADF);
+  if (size > kFileBytesMax)
+    co_return fail(Errc::kInvalidArgument, fmt::format("truncate to {}: beyond the largest file", size), EFBIG);
+  if (in_inode() && size <= kInlineBytes) {
+    content_.resize(size);
+    attributes_.set_size(size);
+    wrote_ = true;
+    co_return {};
+  }
+  if (in_inode()) FF_CO_TRY(co_await leave_inode());
+  TruncateRequest request;
+  request.mutable_where()->set_base(attributes_.inode());
+  request.set_size(size);
+  FF_CO_TRY_ASSIGN(StatReply reply, co_await fs_.meta().truncate(std::move(request)));
+  seen_end_ = 0;
+  take(std::move(*reply.mutable_attributes()));
+  co_return {};
+}
+
+Task<Result<>> File::sync() {
+  if (!wrote_) co_return {};
+  co_return co_await settle(false);
+}
+
+Task<Result<>> File::close() {
+  if (!writes_) co_return {};
+  co_return co_await settle(true);
+}
+
+Task<Result<>> File::settle(bool close) {
+  FF_CO_TRY_ASSIGN(const auto lock, co_await moving_.lock());
+  CloseRequest request;
+  request.set_inode(attributes_.inode());
+  request.set_handle(handle_);
+  request.set_close(close);
+  request.set_wrote(wrote_);
+  request.set_truncate_epoch(attributes_.truncate_epoch());
+  if (wrote_) {
+    request.set_set_modified(true);
+    set_time(*request.mutable_modified(), fs_.env().wall_now());
+    if (in_inode()) {
+      request.set_inline_write(true);
+      request.set_inline_data(content_);
+      request.set_inline_version(attributes_.version());
+    } else {
+      request.set_length_seen(seen_end_);
+    }
+  }
+  const bool wrote = std::exchange(wrote_, false);
+  Result<CloseReply> reply = co_await fs_.meta().close(std::move(request));
+  if (!reply) {
+    wrote_ = wrote_ || wrote;
+    co_return fail(std::move(reply).error());
+  }
+  // Written to meanwhile: newer than the answer.
+  if (!wrote_ || !in_inode()) {
+    take(std::move(*reply->mutable_attributes()));
+    attributes_.clear_inline_data();
+  } else {
+    attributes_.set_version(reply->attributes().version());
+  }
+  co_return {};
+}
+
+}  // namespace ff::ffs

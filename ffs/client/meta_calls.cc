@@ -1,0 +1,150 @@
+#include "ffs/client/meta_calls.hpp"
+
+#include <fmt/core.h>
+
+#include "libcommon/base/assert.hpp"
+#include "libcommon/runtime/sleep.hpp"
+
+namespace ff::ffs {
+
+using namespace std::chrono_literals;
+using runtime::Task;
+
+namespace {
+
+// One service may be slow or just gone: another is asked after this long.
+constexpr runtime::Duration kAttempt = 3s;
+constexpr runtime::Duration kPause = 50ms;
+constexpr runtime::Duration kRoutingWait = 500ms;
+
+bool passes(Errc code) {
+  return code == Errc::kUnavailable || code == Errc::kExhausted || code == Errc::kTimeout || code == Errc::kUnsupported;
+}
+
+}  // namespace
+
+Result<> result_of(const Status& status) {
+  if (status.posix() == 0) return {};
+  Error error = errno_error("", static_cast<int>(status.posix()));
+  return fail(error.code(), status.detail().empty() ? error.message().substr(2) : status.detail(), error.sys_errno());
+}
+
+MetaCalls::MetaCalls(runtime::Env& env, RoutingSource& routing, Caller caller, std::uint64_t client,
+                     runtime::Duration timeout)
+    : env_(env), routing_(routing), caller_(std::move(caller)), client_(client), timeout_(timeout) {
+  FF_ASSERT(client != 0);
+  turn_ = env.rng().next();  // clients spread over the services
+}
+
+MetaCalls::~MetaCalls() = default;
+
+Task<void> MetaCalls::stop() {
+  for (auto& [node, service] : services_) co_await service->stop();
+  services_.clear();
+}
+
+Result<rpc::Client*> MetaCalls::service() {
+  const auto view = routing_.current();
+  if (view == nullptr) return fail(Errc::kUnavailable, "metadata: no manager has answered yet");
+  const std::vector<NodeId> nodes = view->nodes_with(ROLE_METAD);
+  if (nodes.empty()) return fail(Errc::kUnavailable, "metadata: no service is alive (start one with the role metad)");
+  const NodeId node = nodes[turn_ % nodes.size()];
+  const net::PeerAddress* const address = view->address_of(node);
+  if (address == nullptr)
+    return fail(Errc::kUnavailable, fmt::format("metadata: node {} has no address", number(node)));
+  auto& client = services_[node];
+  // A node that came back elsewhere: the old client stays until stop(), for the calls that it may still serve.
+  if (client == nullptr) client = std::make_unique<rpc::Client>(env_, *address);
+  return client.get();
+}
+
+void MetaCalls::avoid_current() { ++turn_; }
+
+template <class Request>
+void MetaCalls::sign(Request& request) {
+  if constexpr (requires { request.mutable_user(); }) {
+    User& user = *request.mutable_user();
+    user.set_uid(caller_.uid);
+    user.set_gid(caller_.gid);
+    user.mutable_groups()->Assign(caller_.groups.begin(), caller_.groups.end());
+  }
+  if constexpr (requires { request.mutable_request(); }) {
+    request.mutable_request()->set_client(client_);
+    request.mutable_request()->set_sequence(++sequence_);
+  }
+  if constexpr (requires { request.set_client(client_); }) request.set_client(client_);
+}
+
+template <class Reply, class Request>
+Task<Result<Reply>> MetaCalls::call(Method<Reply, Request> method, Request request) {
+  sign(request);
+  const runtime::Time until = runtime::saturating_add(env_.now(), timeout_);
+  while (true) {
+    Error error(Errc::kTimeout, "metadata: no answer");
+    Result<rpc::Client*> service = this->service();
+    if (service) {
+      const runtime::Duration left = until - env_.now();
+      Result<Reply> reply = co_await (MetaClient(**service).*method)(
+          request, {.timeout = std::min(left, kAttempt), .attempts = 2, .wait_for_connection = false});
+      if (reply) {
+        if constexpr (requires { reply->status(); }) FF_CO_TRY(result_of(reply->status()));
+        co_return std::move(*reply);
+      }
+      if (!passes(reply.error().code())) co_return fail(std::move(reply).error());
+      error = std::move(reply).error();
+      avoid_current();
+    } else {
+      error = std::move(service).error();
+      const auto view = routing_.current();
+      (void)co_await routing_.newer_than(view == nullptr ? 0 : view->version(), kRoutingWait);
+    }
+    if (env_.now() + kPause >= until) co_return fail(std::move(error));
+    FF_CO_TRY(co_await runtime::sleep(kPause));
+  }
+}
+
+Task<Result<StatReply>> MetaCalls::stat(StatRequest request) {
+  co_return co_await call(&MetaClient::stat, std::move(request));
+}
+Task<Result<BatchStatReply>> MetaCalls::batch_stat(BatchStatRequest request) {
+  co_return co_await call(&MetaClient::batch_stat, std::move(request));
+}
+Task<Result<ListReply>> MetaCalls::list(ListRequest request) {
+  co_return co_await call(&MetaClient::list, std::move(request));
+}
+Task<Result<OpenReply>> MetaCalls::open(OpenRequest request) {
+  co_return co_await call(&MetaClient::open, std::move(request));
+}
+Task<Result<CloseReply>> MetaCalls::close(CloseRequest request) {
+  co_return co_await call(&MetaClient::close, std::move(request));
+}
+Task<Result<EntryReply>> MetaCalls::make_directory(MakeDirectoryRequest request) {
+  co_return co_await call(&MetaClient::make_directory, std::move(request));
+}
+Task<Result<EntryReply>> MetaCalls::make_symlink(MakeSymlinkRequest request) {
+  co_return co_await call(&MetaClient::make_symlink, std::move(request));
+}
+Task<Result<EntryReply>> MetaCalls::link(LinkRequest request) {
+  co_return co_await call(&MetaClient::link, std::move(request));
+}
+Task<Result<EntryReply>> MetaCalls::remove(RemoveRequest request) {
+  co_return co_await call(&MetaClient::remove, std::move(request));
+}
+Task<Result<EntryReply>> MetaCalls::rename(RenameRequest request) {
+  co_return co_await call(&MetaClient::rename, std::move(request));
+}
+Task<Result<StatReply>> MetaCalls::set_attributes(SetAttributesRequest request) {
+  co_return co_await call(&MetaClient::set_attributes, std::move(request));
+}
+Task<Result<StatReply>> MetaCalls::truncate(TruncateRequest request) {
+  co_return co_await call(&MetaClient::truncate, std::move(request));
+}
+Task<Result<XattrReply>> MetaCalls::xattr(XattrRequest request) {
+  co_return co_await call(&MetaClient::xattr, std::move(request));
+}
+Task<Result<QuotaReply>> MetaCalls::quota(QuotaRequest request) {
+  co_return co_await call(&MetaClient::quota, std::move(request));
+}
+Task<Result<StatFsReply>> MetaCalls::stat_fs() { co_return co_await call(&MetaClient::stat_fs, StatFsRequest()); }
+
+}  // namespace ff::ffs

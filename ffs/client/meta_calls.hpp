@@ -1,0 +1,76 @@
+// MetaCalls: requests to the namespace, by whichever metadata service answers. Fills in who asks and the tag that makes
+// a repeated request the same request; a service that is gone is replaced by another one of the routing.
+//
+// Errors     What POSIX has an errno for comes as an Error with that sys_errno() and the service's sentence. Others:
+// kUnavailable,
+//            kTimeout (nobody answered by the deadline; a request that changes something may have been carried out).
+// Threads    Those of the Env. Ownership: the RoutingSource outlives it. stop() before it goes.
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "ffs/meta/meta.ff.hpp"
+#include "ffs/mgmt/routing.hpp"
+#include "libcommon/rpc/client.hpp"
+
+namespace ff::ffs {
+
+struct Caller {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::vector<std::uint32_t> groups;
+};
+
+// Nothing when the status says that it was done.
+Result<> result_of(const Status& status);
+
+class MetaCalls {
+ public:
+  // `client`: the number of the client's session, not 0.
+  MetaCalls(runtime::Env& env, RoutingSource& routing, Caller caller, std::uint64_t client, runtime::Duration timeout);
+  ~MetaCalls();
+  MetaCalls(const MetaCalls&) = delete;
+  MetaCalls& operator=(const MetaCalls&) = delete;
+
+  runtime::Task<Result<StatReply>> stat(StatRequest request);
+  runtime::Task<Result<BatchStatReply>> batch_stat(BatchStatRequest request);  // each reply has its own status
+  runtime::Task<Result<ListReply>> list(ListRequest request);
+  runtime::Task<Result<OpenReply>> open(OpenRequest request);
+  runtime::Task<Result<CloseReply>> close(CloseRequest request);
+  runtime::Task<Result<EntryReply>> make_directory(MakeDirectoryRequest request);
+  runtime::Task<Result<EntryReply>> make_symlink(MakeSymlinkRequest request);
+  runtime::Task<Result<EntryReply>> link(LinkRequest request);
+  runtime::Task<Result<EntryReply>> remove(RemoveRequest request);
+  runtime::Task<Result<EntryReply>> rename(RenameRequest request);
+  runtime::Task<Result<StatReply>> set_attributes(SetAttributesRequest request);
+  runtime::Task<Result<StatReply>> truncate(TruncateRequest request);
+  runtime::Task<Result<XattrReply>> xattr(XattrRequest request);
+  runtime::Task<Result<QuotaReply>> quota(QuotaRequest request);
+  runtime::Task<Result<StatFsReply>> stat_fs();
+
+  std::uint64_t client() const noexcept { return client_; }
+  runtime::Task<void> stop();
+
+ private:
+  template <class Reply, class Request>
+  using Method = runtime::Task<Result<Reply>> (MetaClient::*)(const Request&, rpc::CallOptions) const;
+  template <class Reply, class Request>
+  runtime::Task<Result<Reply>> call(Method<Reply, Request> method, Request request);
+  template <class Request>
+  void sign(Request& request);
+  // Of the service to ask now; kUnavailable when the routing knows none.
+  Result<rpc::Client*> service();
+  void avoid_current();
+
+  runtime::Env& env_;
+  RoutingSource& routing_;
+  const Caller caller_;
+  const std::uint64_t client_;
+  const runtime::Duration timeout_;
+  std::uint64_t sequence_ = 0;
+  std::uint64_t turn_ = 0;  // which of the services is asked
+  std::map<NodeId, std::unique_ptr<rpc::Client>> services_;
+};
+
+}  // namespace ff::ffs

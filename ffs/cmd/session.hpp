@@ -1,0 +1,65 @@
+// What every command that talks to a file system begins with: which one, as whom, and a reactor to run on.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "ffs/client/file_system.hpp"
+#include "ffs/cluster/cluster_file.hpp"
+#include "libcommon/cli/app.hpp"
+
+namespace ff::runtime {
+class RealEnv;
+}
+
+namespace ff::ffs {
+
+// The options --cluster and --timeout; must outlive run().
+class ClusterOptions {
+ public:
+  ClusterOptions() = default;
+  ClusterOptions(const ClusterOptions&) = delete;
+  ClusterOptions& operator=(const ClusterOptions&) = delete;
+  void add_to(cli::Command& command);
+  // The file that --cluster or FF_CLUSTER names, else the first of $XDG_CONFIG_HOME/fire-flyer/cluster.yaml,
+  // ~/.config/fire-flyer/cluster.yaml and /etc/fire-flyer/cluster.yaml that exists. A folder stands for its
+  // cluster.yaml.
+  Result<ClusterFile> load() const;
+  runtime::Duration timeout() const noexcept { return timeout_; }
+
+ private:
+  std::string cluster_;
+  runtime::Duration timeout_ = std::chrono::seconds(30);
+};
+
+// "DIR" or "DIR/cluster.yaml" to the file.
+std::string cluster_path(const std::string& given);
+
+// A reactor with a network that speaks as `role` and `node` with the cluster's key.
+Result<std::unique_ptr<runtime::RealEnv>> make_cluster_env(const ClusterFile& cluster, const std::string& role,
+                                                           std::uint64_t node);
+
+// What a command does with a file system.
+class FsBody {
+ public:
+  virtual ~FsBody() = default;
+  virtual runtime::Task<Result<int>> run(FileSystem& fs) = 0;
+};
+Result<int> run_with_file_system(const ClusterOptions& options, std::string what, FsBody& body);
+
+// Connects, runs `body` (Task<Result<int>>(FileSystem&)), disconnects. Ctrl-C and SIGTERM cancel it; the exit code is
+// then 128 + the signal.
+template <class F>
+Result<int> with_file_system(const ClusterOptions& options, std::string what, F body) {
+  struct Body final : FsBody {
+    explicit Body(F f) : call(std::move(f)) {}
+    [[clang::coro_wrapper]] runtime::Task<Result<int>> run(FileSystem& fs) override { return call(fs); }
+    F call;
+  } holder(std::move(body));
+  return run_with_file_system(options, std::move(what), holder);
+}
+
+// To standard output, whole. kIo.
+Result<> print(std::string_view text);
+
+}  // namespace ff::ffs

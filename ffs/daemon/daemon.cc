@@ -1,0 +1,172 @@
+#include "ffs/daemon/daemon.hpp"
+
+#include <fmt/core.h>
+
+#include <filesystem>
+
+#include "ffs/daemon/chain_file_chunks.hpp"
+#include "ffs/daemon/manager_sessions.hpp"
+#include "ffs/meta/meta_service.hpp"
+#include "ffs/mgmt/mgmt_service.hpp"
+#include "libcommon/cli/app.hpp"
+#include "libcommon/kv/etcd_store.hpp"
+#include "libcommon/kv/rocksdb_store.hpp"
+#include "libcommon/rpc/server.hpp"
+#include "libcommon/runtime/sleep.hpp"
+
+namespace ff::ffs {
+
+using namespace std::chrono_literals;
+using runtime::Task;
+
+namespace {
+
+constexpr runtime::Duration kDrain = 2s;
+constexpr runtime::Duration kFirstRouting = 5s;
+
+std::string hex(std::span<const std::byte> bytes) {
+  std::string text;
+  for (const std::byte byte : bytes) text += fmt::format("{:02x}", static_cast<unsigned>(byte));
+  return text;
+}
+
+}  // namespace
+
+RealStoreOpener::RealStoreOpener(const ClusterFile& cluster, bool create)
+    : prefix_("ffs/" + hex(cluster.id) + "/"), create_(create) {}
+
+Task<Result<std::unique_ptr<kv::KvStore>>> RealStoreOpener::open(runtime::Env& env, StorePlace place,
+                                                                 std::string service) {
+  if (place.engine == StorePlace::Engine::kEtcd) {
+    co_return co_await kv::open_etcd_store(env, {.endpoints = place.endpoints, .prefix = prefix_ + service + "/"});
+  }
+  co_return co_await kv::open_rocksdb_store(env, {.path = place.folder, .create = create_});
+}
+
+std::string cluster_bytes(const ClusterFile& cluster) {
+  return {reinterpret_cast<const char*>(cluster.id.data()), cluster.id.size()};
+}
+
+std::vector<TargetFolder> target_folders(const ClusterFile& cluster, const ClusterNode& node) {
+  std::vector<TargetFolder> folders;
+  for (std::size_t f = 0; f < node.folders.size(); ++f) {
+    for (std::size_t i = 0; i < cluster.chains_per_target_folder; ++i) {
+      const TargetId target = target_id(node.id, f, i);
+      folders.push_back({.target = target, .path = fmt::format("{}/{}", node.folders[f], number(target))});
+    }
+  }
+  return folders;
+}
+
+Daemon::Daemon(runtime::Env& env, const ClusterFile& cluster, const ClusterNode& node, StoreOpener& stores)
+    : env_(env), cluster_(cluster), node_(node), stores_(stores) {}
+
+Daemon::~Daemon() = default;
+
+NodeInfo Daemon::node_info() const {
+  NodeInfo info;
+  info.set_node(number(node_.id));
+  if (node_.mgmtd) info.add_roles(ROLE_MGMTD);
+  if (node_.metad) info.add_roles(ROLE_METAD);
+  for (const net::Address& plane : node_.address.planes) info.add_addresses(plane.text());
+  info.set_host(node_.address.planes.front().host);
+  info.set_version(cli::build_version());
+  return info;
+}
+
+Task<Result<>> Daemon::start_manager() {
+  FF_CO_TRY_ASSIGN(manager_store_, co_await stores_.open(env_, cluster_.mgmtd_store, "mgmtd"));
+  manager_ = std::make_unique<Manager>(env_, *manager_store_,
+                                       ManagerOptions{.cluster = cluster_bytes(cluster_),
+                                                      .node = number(node_.id),
+                                                      .address = node_.address.text(),
+                                                      .failure_timeout = cluster_.failure_timeout});
+  manager_->start();
+  co_return {};
+}
+
+Task<Result<>> Daemon::start_namespace() {
+  FF_CO_TRY_ASSIGN(names_store_, co_await stores_.open(env_, cluster_.metad_store, "metad"));
+  chunks_client_ = std::make_unique<StorageClient>(env_, *mgmt_);
+  chunks_ = std::make_unique<ChainFileChunks>(*chunks_client_, *mgmt_);
+  sessions_ = std::make_unique<ManagerSessions>(*mgmt_);
+  NamespaceServiceOptions options;
+  options.names.default_layout = [this]() -> std::optional<LayoutInfo> {
+    const auto view = mgmt_->current();
+    const std::uint64_t version = view == nullptr ? 0 : view->latest_version(kDefaultTable);
+    if (version == 0) return std::nullopt;
+    LayoutInfo layout;
+    layout.set_table(number(kDefaultTable));
+    layout.set_table_version(version);
+    layout.set_chunk_bytes(cluster_.chunk_bytes);
+    const std::size_t chains = view->table(kDefaultTable, version).size();
+    layout.set_stripe(
+        static_cast<std::uint32_t>(cluster_.stripe == 0 ? chains : std::min<std::size_t>(cluster_.stripe, chains)));
+    return layout;
+  };
+  names_ = std::make_unique<NamespaceService>(env_, *names_store_, *chunks_, *sessions_, std::move(options));
+  co_return co_await names_->start();
+}
+
+Task<Result<>> Daemon::start() {
+  mgmt_ =
+      std::make_unique<MgmtClient>(env_, cluster_.managers(), MgmtClientOptions{.cluster = cluster_bytes(cluster_)});
+  if (node_.mgmtd) FF_CO_TRY(co_await start_manager());
+  if (node_.metad) FF_CO_TRY(co_await start_namespace());
+  const net::Address& at = node_.address.planes.front();
+  std::vector<rpc::Service*> services;
+  if (manager_ != nullptr) services.push_back(manager_.get());
+  if (names_ != nullptr) services.push_back(names_.get());
+  if (node_.stored) {
+    storage_ = std::make_unique<StorageServer>(
+        env_, *mgmt_,
+        StorageServerOptions{.cluster = cluster_bytes(cluster_), .node = node_info(), .beside = services});
+    for (TargetFolder& folder : target_folders(cluster_, node_)) {
+      storage_->add(folder.target, folder.path, co_await ChunkStore::open(env_, folder.path));
+    }
+    FF_CO_TRY(co_await storage_->start(at));
+  } else {
+    server_ = std::make_unique<rpc::Server>(env_);
+    for (rpc::Service* const service : services) FF_CO_TRY(server_->add(*service));
+    FF_CO_TRY(co_await server_->listen(at));
+    heartbeats_ = std::make_unique<HeartbeatSender>(
+        env_, *mgmt_, HeartbeatSenderOptions{.cluster = cluster_bytes(cluster_), .node = node_info()},
+        HeartbeatSender::Reports());
+    heartbeats_->start();
+  }
+  // Without a manager it waits for one: the order in which processes start does not matter.
+  if (const Result<> followed = co_await mgmt_->start(kFirstRouting);
+      !followed && followed.error().code() != Errc::kTimeout && followed.error().code() != Errc::kUnavailable) {
+    co_return fail(followed.error());
+  }
+  about_ = fmt::format("node {} at {}:{}{}{}", number(node_.id), node_.address.text(), node_.mgmtd ? " mgmtd" : "",
+                       node_.metad ? " metad" : "", node_.stored ? " stored" : "");
+  co_return {};
+}
+
+const HeartbeatSender& Daemon::heartbeats() const {
+  return storage_ != nullptr ? storage_->heartbeats() : *heartbeats_;
+}
+
+Task<Error> Daemon::ended() {
+  while (true) {
+    if (const auto& refused = heartbeats().refused()) co_return *refused;
+    if (const Result<> slept = co_await runtime::sleep(500ms); !slept) co_return slept.error();
+  }
+}
+
+// Who depends on others goes before them.
+Task<void> Daemon::stop() {
+  if (names_ != nullptr) co_await names_->stop();
+  if (heartbeats_ != nullptr) co_await heartbeats_->stop();
+  if (manager_ != nullptr && storage_ == nullptr) co_await manager_->stop();
+  if (storage_ != nullptr) co_await storage_->stop();
+  if (manager_ != nullptr && storage_ != nullptr) co_await manager_->stop();
+  if (server_ != nullptr) co_await server_->stop(kDrain);
+  if (chunks_client_ != nullptr) co_await chunks_client_->stop();
+  if (mgmt_ != nullptr) co_await mgmt_->stop();
+  if (names_store_ != nullptr) co_await names_store_->stop();
+  if (manager_store_ != nullptr) co_await manager_store_->stop();
+}
+
+}  // namespace ff::ffs

@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+"""A file system of real processes on this machine: its commands, and what it keeps when processes and bytes die.
+
+usage: ffs_test.py FFS
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+FFS = None
+PROCESSES = 3
+
+
+def free_ports(count):
+    """The first of `count` free ports in a row."""
+    for _ in range(200):
+        first = random.randrange(20000, 60000)
+        try:
+            sockets = []
+            for port in range(first, first + count):
+                s = socket.socket()
+                sockets.append(s)
+                s.bind(('127.0.0.1', port))
+            return first
+        except OSError:
+            continue
+        finally:
+            for s in sockets:
+                s.close()
+    raise RuntimeError('no free ports')
+
+
+class Cluster:
+    def __init__(self, *options):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix='ffs-e2e-'))
+        self.home = self.folder / 'fs'
+        self.port = free_ports(PROCESSES)
+        self.environment = dict(os.environ, FF_CLUSTER=str(self.home))
+        self.environment.pop('FF_LOG', None)
+        subprocess.run([FFS, 'format', '--local', self.home, '--port', str(self.port), '--capacity', '512MiB', *options],
+                       check=True, stdout=subprocess.DEVNULL, timeout=60)
+        self.log = open(self.folder / 'log', 'wb')
+        self.server = None
+        self.start()
+
+    def start(self):
+        self.server = subprocess.Popen([FFS, 'serve', self.home], stdout=self.log, stderr=self.log)
+        self.wait_until_healthy()
+
+    def stop(self):
+        if self.server is not None:
+            self.server.terminate()
+            code = self.server.wait(timeout=40)
+            self.server = None
+            return code
+        return 0
+
+    def remove(self):
+        self.stop()
+        self.log.close()
+        shutil.rmtree(self.folder)
+
+    def ffs(self, *arguments, data=None, check=True, timeout=90):
+        done = subprocess.run([FFS, *arguments], input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=self.environment, timeout=timeout)
+        if check and done.returncode != 0:
+            raise AssertionError(f'ffs {" ".join(map(str, arguments))}: exit {done.returncode}: {done.stderr.decode()}\n'
+                                 f'log: {(self.folder / "log").read_text()[-3000:]}')
+        return done
+
+    def rows(self, *arguments):
+        return json.loads(self.ffs(*arguments, '--json').stdout)['rows']
+
+    def put(self, path, data):
+        self.ffs('put', '-', path, data=data)
+
+    def cat(self, path):
+        return self.ffs('cat', path).stdout
+
+    def wait_until_healthy(self, seconds=60):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.ffs('status', '--timeout', '5s', check=False).returncode == 0:
+                return
+            time.sleep(0.3)
+        raise AssertionError('not healthy: ' + self.ffs('chain', 'list', check=False).stdout.decode() +
+                             (self.folder / 'log').read_text()[-3000:])
+
+    def pids(self):
+        """Of the nodes, by number."""
+        children = pathlib.Path(f'/proc/{self.server.pid}/task/{self.server.pid}/children').read_text().split()
+        nodes = {}
+        for pid in children:
+            words = pathlib.Path(f'/proc/{pid}/cmdline').read_bytes().split(b'\0')
+            if b'--node' in words:
+                nodes[int(words[words.index(b'--node') + 1])] = int(pid)
+        return nodes
+
+
+def pattern(seed, size):
+    return random.Random(seed).randbytes(size)
+
+
+class Commands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.fs = Cluster('--chains', '2')
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.fs.stop()
+        cls.fs.remove()
+        if code != 0:
+            raise AssertionError(f'serve ended with {code} when it was asked to')
+
+    def test_what_goes_in_comes_out(self):
+        # Nothing, in the inode, at its bound, over it, a chunk's border, several chunks.
+        for size in (0, 1, 8192, 8193, 1 << 20, (1 << 20) + 1, 5_000_000):
+            with self.subTest(size=size):
+                data = pattern(size, size)
+                self.fs.put('/sizes', data)
+                self.assertEqual(self.fs.cat('/sizes'), data)
+                self.assertEqual(self.fs.rows('stat', '/sizes')[0]['size'], size)
+
+    def test_files_and_folders_of_this_machine(self):
+        source = self.fs.folder / 'source'
+        (source / 'deep' / 'er').mkdir(parents=True)
+        (source / 'a').write_bytes(b'one')
+        (source / 'deep' / 'er' / 'b').write_bytes(pattern(7, 3_000_000))
+        (source / 'link').symlink_to('deep/er/b')
+        self.fs.ffs('put', '-r', source, '/tree')
+        self.fs.ffs('cp', '-r', '/tree', '/copy')
+        back = self.fs.folder / 'back'
+        self.fs.ffs('get', '-r', '/copy', back)
+        compared = subprocess.run(['diff', '-r', '--no-dereference', source, back], stdout=subprocess.PIPE)
+        self.assertEqual(compared.stdout, b'')
+        self.assertEqual(self.fs.ffs('cat', '/tree/link').stdout, pattern(7, 3_000_000))
+        self.assertEqual(self.fs.rows('du', '/tree'), [{'path': '/tree', 'bytes': 3_000_003 + len('deep/er/b'), 'files': 3, 'folders': 3}])
+
+    def test_names_change(self):
+        self.fs.ffs('mkdir', '-p', '/names/x/y')
+        self.fs.put('/names/f', b'f')
+        self.fs.put('/names/g', b'g')
+        self.fs.ffs('mv', '-x', '/names/f', '/names/g')
+        self.assertEqual(self.fs.cat('/names/f'), b'g')
+        refused = self.fs.ffs('mv', '-n', '/names/f', '/names/g', check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.fs.ffs('mv', '/names/f', '/names/x/y')
+        self.fs.ffs('ln', '/names/g', '/names/h')
+        self.assertEqual(self.fs.rows('stat', '/names/g')[0]['links'], 2)
+        self.fs.ffs('ln', '-s', 'g', '/names/s')
+        self.assertEqual(self.fs.cat('/names/s'), b'f')
+        found = self.fs.ffs('find', '/names', '-t', 'file', '-o', 'name').stdout.split()
+        self.assertEqual(found, [b'/names/g', b'/names/h', b'/names/x/y/f'])
+        refused = self.fs.ffs('rm', '/names', check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.fs.ffs('rm', '-r', '/names')
+        self.assertNotIn('names', [row['name'] for row in self.fs.rows('ls', '/')])
+
+    def test_attributes_change(self):
+        self.fs.put('/attr', b'x' * 100_000)
+        self.fs.ffs('chmod', '600', '/attr')
+        self.fs.ffs('chown', '1000:100', '/attr')
+        row = self.fs.rows('stat', '/attr')[0]
+        self.assertEqual((row['mode'], row['uid'], row['gid']), ('-rw-------', 1000, 100))
+        self.fs.ffs('truncate', '-s', '10', '/attr')
+        self.assertEqual(self.fs.cat('/attr'), b'x' * 10)
+        # Growing again shows zeros, not what was cut off.
+        self.fs.ffs('truncate', '-s', '100000', '/attr')
+        self.assertEqual(self.fs.cat('/attr'), b'x' * 10 + b'\0' * 99_990)
+
+    def test_errors_say_what_to_do(self):
+        for arguments, code, text in [
+            (['cat', '/none'], 1, '/none'),
+            (['cat', 'relative'], 2, 'not an absolute path'),
+            (['rm', '/'], 2, 'the root stays'),
+            (['mkdir', '/no/such'], 1, '/no'),
+            (['chmod', '9', '/'], 2, 'not a mode'),
+            (['ls', '/' + 'n' * 256], 2, '256 bytes'),
+            (['put', '/nowhere/file', '/x'], 1, '/nowhere/file'),
+            (['chain', 'remove', '1', '99'], 1, '99'),
+        ]:
+            with self.subTest(arguments=arguments):
+                done = self.fs.ffs(*arguments, check=False)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(text, done.stderr.decode())
+                self.assertEqual(done.stderr.count(b'\n'), 1)
+
+    def test_nothing_is_formatted_over(self):
+        done = subprocess.run([FFS, 'format', '--local', self.fs.home], stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b'is not empty', done.stderr)
+        done = subprocess.run([FFS, 'format', self.fs.home, '--node', '2'], stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, 1, done.stderr)
+
+    def test_who_has_another_key_gets_nothing(self):
+        other = self.fs.folder / 'other'
+        other.mkdir()
+        shutil.copy(self.fs.home / 'cluster.yaml', other)
+        key = (self.fs.home / 'cluster.key').read_text()
+        (other / 'cluster.key').write_text(key[:-3] + ('00' if key[-3:-1] != '00' else '11') + '\n')
+        (other / 'cluster.key').chmod(0o600)
+        done = self.fs.ffs('ls', '/', '--cluster', other, '--timeout', '2s', check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertNotIn(b'NAME', done.stdout)
+
+
+class Faults(unittest.TestCase):
+    def setUp(self):
+        self.fs = Cluster('--chains', '2')
+
+    def tearDown(self):
+        self.fs.remove()
+
+    def check_all(self, kept):
+        for path, digest in kept.items():
+            self.assertEqual(hashlib.sha256(self.fs.cat(path)).hexdigest(), digest, path)
+
+    def store(self, kept, path, seed, size):
+        data = pattern(seed, size)
+        self.fs.put(path, data)
+        kept[path] = hashlib.sha256(data).hexdigest()
+
+    def test_what_was_acknowledged_survives_kill_9(self):
+        kept = {}
+        self.store(kept, '/before', 1, 3_000_000)
+        dice = random.Random(5)
+        for turn in range(6):
+            nodes = self.fs.pids()
+            # One of the three in turn, and all at once.
+            victims = list(nodes) if turn % 3 == 2 else [dice.choice(list(nodes))]
+            for node in victims:
+                os.kill(nodes[node], signal.SIGKILL)
+            self.store(kept, f'/turn{turn}', 100 + turn, dice.choice([100, 50_000, 2_500_000]))
+            self.fs.wait_until_healthy()
+            self.check_all(kept)
+
+    def test_a_flipped_byte_is_never_served(self):
+        kept = {}
+        self.store(kept, '/data', 3, 4_000_000)
+        self.fs.stop()
+        flipped = 0
+        for blocks in sorted((self.fs.home / 'node-2').glob('*/blocks.1MiB')):
+            with open(blocks, 'r+b') as file:
+                content = file.read()
+                # In the middle of what was written, wherever that lies.
+                for found in re.finditer(rb'[^\0]', content):
+                    at = found.start() + 5000
+                    file.seek(at)
+                    file.write(bytes([content[at] ^ 0x10]))
+                    flipped += 1
+                    break
+        self.assertGreater(flipped, 0)
+        self.fs.start()
+        for _ in range(6):  # replicas take turns in answering
+            self.check_all(kept)
+
+    def test_a_paused_process_delays_and_loses_nothing(self):
+        kept = {}
+        self.store(kept, '/before', 9, 1_000_000)
+        pid = self.fs.pids()[3]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            self.store(kept, '/meanwhile', 10, 2_000_000)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.fs.wait_until_healthy()
+        self.check_all(kept)
+
+
+if __name__ == '__main__':
+    FFS = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    unittest.main()

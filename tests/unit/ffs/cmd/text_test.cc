@@ -1,0 +1,44 @@
+#include "ffs/cmd/text.hpp"
+
+#include <gtest/gtest.h>
+
+namespace ff::ffs {
+namespace {
+
+TEST(ModeText, ShowsTypesAndBitsAsLsDoes) {
+  EXPECT_EQ(mode_text(REGULAR, 0644), "-rw-r--r--");
+  EXPECT_EQ(mode_text(DIRECTORY, 01777), "drwxrwxrwt");
+  EXPECT_EQ(mode_text(DIRECTORY, 01776), "drwxrwxrwT");
+  EXPECT_EQ(mode_text(SYMLINK, 0777), "lrwxrwxrwx");
+  EXPECT_EQ(mode_text(REGULAR, 04755), "-rwsr-xr-x");
+  EXPECT_EQ(mode_text(REGULAR, 06640), "-rwSr-S---");
+  EXPECT_EQ(mode_text(REGULAR, 0), "----------");
+}
+
+TEST(ParseMode, TakesOctalDigitsAlone) {
+  EXPECT_EQ(*parse_mode("644"), 0644u);
+  EXPECT_EQ(*parse_mode("0"), 0u);
+  EXPECT_EQ(*parse_mode("7777"), 07777u);
+  for (const char* bad : {"", "8", "64a", "-1", "10000", " 644", "0x1", "u+x"}) EXPECT_FALSE(parse_mode(bad)) << bad;
+}
+
+TEST(TimeText, IsIso8601InUtc) {
+  Timestamp time;
+  time.set_seconds(1'700'000'000);
+  time.set_nanoseconds(999'999'999);
+  EXPECT_EQ(time_text(time), "2023-11-14T22:13:20Z");
+  time.set_seconds(-1);
+  EXPECT_EQ(time_text(time), "1969-12-31T23:59:59Z");
+}
+
+TEST(Paths, SplitAndJoin) {
+  EXPECT_EQ(base_name("/"), "/");
+  EXPECT_EQ(base_name("/a/b"), "b");
+  EXPECT_EQ(parent_path("/a"), "/");
+  EXPECT_EQ(parent_path("/a/b"), "/a");
+  EXPECT_EQ(join_path("/", "a"), "/a");
+  EXPECT_EQ(join_path("/a", "b"), "/a/b");
+}
+
+}  // namespace
+}  // namespace ff::ffs
