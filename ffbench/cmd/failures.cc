@@ -82,8 +82,8 @@ Result<Span> observed_span(const std::string& begin, const std::string& end, std
   if (span.begin_ns >= span.end_ns) return fail(Errc::kInvalidArgument, "--from: is not before --to");
   // Failures of which only the month or the day is known cannot be cut through.
   for (const Failure& f : failures) {
-    const std::int64_t end = end_of_unit(f.time_ns, f.precision);
-    const auto within = [&](std::int64_t cut) { return cut > f.time_ns && cut < end; };
+    const std::int64_t unit_end = end_of_unit(f.time_ns, f.precision);
+    const auto within = [&](std::int64_t cut) { return cut > f.time_ns && cut < unit_end; };
     if (f.precision == TimePrecision::kInstant || (!within(span.begin_ns) && !within(span.end_ns))) continue;
     return fail(
         Errc::kInvalidArgument,

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -123,6 +124,10 @@ Result<ClusterOptions> Where::options(bool pair, std::size_t least) const {
     }
   } else {
     out.peers = peers;
+    std::vector<std::string> sorted = peers;
+    std::ranges::sort(sorted);
+    if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end())
+      return fail(Errc::kInvalidArgument, fmt::format("HOST '{}': is there twice", *twice));
   }
   out.netns = netns;
   if (!hosts.empty()) {
@@ -278,7 +283,9 @@ template <class MakeCases, class More>
 Result<int> run_session(const std::string& name, const MeasureOptions& measure, const Arguments& arguments,
                         const ClusterOptions& cluster_options, MakeCases make_cases, More more) {
   FF_TRY_ASSIGN(Session session, Session::open(name, measure, arguments));
-  auto started = Cluster::start(cluster_options, session.stop());
+  ClusterOptions with_processors = cluster_options;
+  FF_TRY_ASSIGN(with_processors.first_processors, measure.listed_processors());
+  auto started = Cluster::start(with_processors, session.stop());
   if (!started) {
     // Stopped before anything was measured: finish() knows the signal.
     if (session.stop().stop_requested()) return session.finish();
@@ -310,6 +317,8 @@ struct CommonOptions {
   How how;
   Sizes sizes;
   MeasureOptions measure;
+
+  CommonOptions() { measure.leave_unbound(); }
 };
 
 cli::Command serve_command() {
@@ -536,6 +545,7 @@ cli::Command incast_command(const Arguments& arguments) {
       "the "
       "last agent and the receiver, shares the way in; with three agents or more it sends nothing else. Rows: without "
       "request-to-send, with it, and the ratio of the two.";
+  options->measure.leave_unbound();
   options->where.add_to(command, false);
   options->sizes.add_to(command, "1MiB");
   command.options.push_back({.names = "-q,--streams",

@@ -193,7 +193,7 @@ Result<int> compare(const Options& o, report::Format format) {
   table.set_header("compared", static_cast<std::int64_t>(view.compared));
   for (const FleetOutlier& f : view.outliers) {
     const bool judged = f.remark.empty();
-    table.add_row({f.host, f.id, f.value, f.unit, judged ? Cell(f.median) : Cell(),
+    table.add_row({f.host, f.id, f.value ? Cell(*f.value) : Cell(), f.unit, judged ? Cell(f.median) : Cell(),
                    judged ? Cell(f.worse_percent) : Cell(), judged ? Cell(f.score) : Cell(),
                    judged ? Cell() : Cell(f.remark)});
   }

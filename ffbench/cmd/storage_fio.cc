@@ -59,8 +59,10 @@ Result<> prepare_path(Prepared& prepared, const std::string& path, MadeFiles& ma
   FF_TRY_ASSIGN(const TargetFacts facts, look_at(path));
   if (!facts.exists) {
     if (job.size == 0) return fail(Errc::kNotFound, path + ": does not exist (a size would let this program make it)");
-    made.add(path);
-    FF_TRY_CTX(prepare_file(path, job.offset, job.size, job.seed, prepared.fio.direct, stop), "lay out");
+    const auto laid_out = prepare_file(path, job.offset, job.size, job.seed, prepared.fio.direct, stop);
+    // Half of one is removed, too; what somebody else has made since is not.
+    if (laid_out || laid_out.error().code() != Errc::kAlreadyExists) made.add(path);
+    FF_TRY_CTX(laid_out, "lay out");
   } else if (writes(job.pattern) && !made.has(path)) {
     FF_TRY(check_may_write(path, facts, o.force));
   }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "ffbench/cmd/storage.hpp"
+#include "ffbench/storage/run.hpp"
 #include "ffbench/storage/target.hpp"
 #include "ffbench/storage/verify_check.hpp"
 #include "ffbench/storage/verify_write.hpp"
@@ -138,6 +139,8 @@ Result<int> run_check(const Options& o, const Arguments& arguments) {
   if (!facts.exists) return fail(Errc::kNotFound, o.target + ": does not exist");
   FF_TRY_ASSIGN(const std::string journal, journal_of(o, facts));
   FF_TRY_ASSIGN(Session session, Session::open("storage verify check", o.measure, arguments));
+  // What is read through the cache, asked for or for lack of direct I/O, must come from the storage all the same.
+  FF_TRY(drop_cache(o.target));
   const auto depth = static_cast<std::uint32_t>(o.depth);
   FF_TRY_ASSIGN(const auto env, make_env(std::uint64_t{depth} << 21, depth));
   FF_TRY_ASSIGN(const VerifyReport report,

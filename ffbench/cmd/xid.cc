@@ -13,6 +13,7 @@
 #include "ffbench/faults/fault_counts.hpp"
 #include "ffbench/faults/log_files.hpp"
 #include "libcommon/cli/output.hpp"
+#include "libcommon/report/utf8.hpp"
 
 namespace ff::bench {
 namespace {
@@ -159,13 +160,23 @@ class XidRun {
       FF_TRY_ASSIGN(const LinesRead read, read_kernel_log("", sink));
       count(read);
     }
+    std::size_t unread = 0;
     for (const std::string& file : options_.files) {
-      FF_TRY_ASSIGN(const LinesRead read, read_log_file(file, reading, sink));
-      count(read);
-      if (read.interrupted) break;
+      const auto read = read_log_file(file, reading, sink);
+      // One bad file among many does not take with it what the others told.
+      if (!read && options_.files.size() == 1) return std::unexpected(read.error());
+      if (!read) {
+        fmt::print(stderr, "ffbench: {}\n", report::printable(read.error().message()));
+        ++unread;
+        continue;
+      }
+      count(*read);
+      if (read->interrupted) break;
     }
+    if (unread == options_.files.size() && unread > 0) return cli::kExitFailed;
     if (!options_.events) FF_TRY(print_counts());
-    return stop_signal != 0 ? 128 + stop_signal : cli::kExitOk;
+    if (stop_signal != 0) return 128 + stop_signal;
+    return unread > 0 ? cli::kExitPartial : cli::kExitOk;
   }
 
  private:
@@ -260,7 +271,8 @@ cli::Command xid_command(const Arguments&) {
                       {"ffbench xid --by gpu --only gpu -o json node*.dmesg", "which GPU fails, and how"},
                       {"journalctl -kf -o json | ffbench xid --events -o jsonl -", "follow a log"},
                       {"ffbench xid --events -o csv kern.log | ffbench failures -", "failure statistics of a log"}};
-  command.exit_codes = {{130, "stopped by Ctrl-C (143: by SIGTERM); what was counted was printed"}};
+  command.exit_codes = {{3, "a file could not be read; the counts are of the others"},
+                        {130, "stopped by Ctrl-C (143: by SIGTERM); what was counted was printed"}};
   command.run = [options]() -> Result<int> {
     FF_TRY_ASSIGN(const Format format, options->output.format());
     if (options->events && (format == Format::kYaml || format == Format::kName))

@@ -1,6 +1,7 @@
 #include "ffbench/faults/log_files.hpp"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <array>
@@ -31,6 +32,23 @@ Result<LinesRead> read_faults(int fd, const std::string& name, const LogContext&
     return event ? sink(*event) : Result<>();
   };
   return read_lines(fd, name, line, stopped);
+}
+
+// Read as text, a packed log would hold no faults: the counts would be too low and nobody would know.
+Result<> check_not_compressed(int fd, const std::string& path) {
+  std::array<char, 6> begin{};
+  // Where it cannot be asked (a pipe), it is not a rotated log either.
+  const ssize_t n = ::pread(fd, begin.data(), begin.size(), 0);
+  const std::string_view magic(begin.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+  using namespace std::string_view_literals;
+  for (const auto& [bytes, unpack] : {std::pair("\x1f\x8b"sv, "zcat"),
+                                      std::pair("\xfd"
+                                                "7zXZ\0"sv,
+                                                "xzcat"),
+                                      std::pair("\x28\xb5\x2f\xfd"sv, "zstdcat"), std::pair("BZh"sv, "bzcat")})
+    if (magic.starts_with(bytes))
+      return fail(Errc::kUnsupported, fmt::format("{}: is compressed (give {} FILE | ffbench xid -)", path, unpack));
+  return {};
 }
 
 std::string this_host() {
@@ -76,6 +94,7 @@ Result<LinesRead> read_log_file(const std::string& path, const LogReading& readi
   if (path != "-") {
     file.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) return fail(errno_error(path));
+    FF_TRY(check_not_compressed(file.get(), path));
   }
   const LogContext context{.reference_ns = now_ns(), .host = host_of_file(path), .boot_ns = reading.boot_ns};
   return read_faults(path == "-" ? STDIN_FILENO : file.get(), path == "-" ? "standard input" : path, context, sink,

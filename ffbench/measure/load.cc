@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <filesystem>
+#include <map>
+#include <sstream>
 
 #include "libcommon/machine/facts.hpp"
 
@@ -14,8 +17,47 @@ namespace {
 
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 
+struct Process {
+  std::int64_t parent = 0;
+  std::int64_t ticks = 0;  // its own, and of children that it waited for
+};
+
+// "pid (name) state ppid ...": fields 14 to 17 are utime, stime, cutime, cstime.
+std::optional<Process> parse_process(const std::string& stat) {
+  const auto name_end = stat.rfind(')');
+  if (name_end == std::string::npos) return std::nullopt;
+  std::istringstream fields(stat.substr(name_end + 1));
+  std::string state;
+  Process out;
+  fields >> state >> out.parent;
+  std::int64_t value = 0;
+  for (int field = 5; field <= 17 && fields >> value; ++field)
+    if (field >= 14) out.ticks += value;
+  return fields ? std::optional(out) : std::nullopt;
+}
+
+std::int64_t living_descendants_ns() {
+  std::map<std::int64_t, Process> all;
+  std::error_code ended;
+  for (std::filesystem::directory_iterator at("/proc", ended), end; !ended && at != end; at.increment(ended)) {
+    const std::string name = at->path().filename().string();
+    if (name.empty() || name.find_first_not_of("0123456789") != std::string::npos || name.size() > 10) continue;
+    if (const auto process = parse_process(machine::text_of("/proc/" + name + "/stat")))
+      all[std::stoll(name)] = *process;
+  }
+  std::int64_t ticks = 0;
+  for (const auto& [pid, process] : all) {
+    std::int64_t above = process.parent;
+    // Bounded: what was read while processes came and went may hold a circle.
+    for (std::size_t steps = 0; above > 1 && above != ::getpid() && steps < all.size(); ++steps)
+      above = all.contains(above) ? all.at(above).parent : 0;
+    if (above == ::getpid()) ticks += process.ticks;
+  }
+  return ticks * (kNsPerSecond / ::sysconf(_SC_CLK_TCK));
+}
+
 std::int64_t own_ns() {
-  std::int64_t sum = 0;
+  std::int64_t sum = living_descendants_ns();
   for (const auto whose : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
     rusage used{};
     ::getrusage(whose, &used);
@@ -29,6 +71,8 @@ std::optional<CpuTimes> read_cpu_times() {
 }
 
 }  // namespace
+
+std::int64_t own_cpu_ns() { return own_ns(); }
 
 std::optional<CpuTimes> parse_cpu_times(std::string_view proc_stat, std::int64_t ticks_per_second) {
   // user nice system idle iowait irq softirq steal; guest time, which follows, is counted in user already.

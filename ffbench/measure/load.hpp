@@ -29,7 +29,10 @@ struct LoadShares {
 // kernel counts in steps of 10 ms.
 std::optional<LoadShares> load_between(const CpuTimes& begin, const CpuTimes& end, std::int64_t own_ns);
 
-// Counts from its construction. Children count as ours once they were waited for.
+// Processor time of this process, of the children that it waited for, and of all descendants that live now.
+std::int64_t own_cpu_ns();
+
+// Counts from its construction.
 class LoadMeter {
  public:
   LoadMeter();

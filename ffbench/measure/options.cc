@@ -36,11 +36,16 @@ void MeasureOptions::add_to(cli::Command& command) {
   progress_.add_to(command);
 }
 
-Result<std::vector<int>> MeasureOptions::processors() const {
+Result<std::vector<int>> MeasureOptions::listed_processors() const {
   if (cpus_.empty()) return std::vector<int>();
   auto processors = parse_processors(cpus_);
   if (!processors) return fail(std::move(processors).error().context("--cpus"));
-  FF_TRY_CTX(check_processors(*processors), "--cpus");
+  return processors;
+}
+
+Result<std::vector<int>> MeasureOptions::processors() const {
+  FF_TRY_ASSIGN(const std::vector<int> processors, listed_processors());
+  FF_TRY_CTX(check_processors(processors), "--cpus");
   return processors;
 }
 

@@ -85,6 +85,11 @@ Result<> check_processors(std::span<const int> processors) {
 Result<> pin_this_thread(std::span<const int> processors) {
   FF_ASSERT(!processors.empty(), processors.size());
   FF_TRY(check_processors(processors));
+  return move_this_thread(processors);
+}
+
+Result<> move_this_thread(std::span<const int> processors) {
+  FF_ASSERT(!processors.empty(), processors.size());
   cpu_set_t set;
   CPU_ZERO(&set);
   for (const int processor : processors) CPU_SET(processor, &set);

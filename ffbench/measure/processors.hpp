@@ -24,5 +24,8 @@ Result<std::vector<int>> allowed_processors();
 Result<> check_processors(std::span<const int> processors);
 // Binds the calling thread, and the threads and processes it starts from now on. REQUIRES: not empty.
 Result<> pin_this_thread(std::span<const int> processors);
+// The same without asking what the thread may use now: for one that was bound and is to leave its binding. What the
+// machine does not have is left out by the kernel. REQUIRES: not empty.
+Result<> move_this_thread(std::span<const int> processors);
 
 }  // namespace ff::bench

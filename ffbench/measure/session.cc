@@ -107,8 +107,8 @@ Result<Session> Session::open(std::string command, const MeasureOptions& options
   auto state = std::make_unique<State>();
   FF_TRY_ASSIGN(state->format, options.output_.format());
   if (!options.out_.empty()) FF_TRY_CTX(check_output_path(options.out_, false), "--out");
-  FF_TRY_ASSIGN(const auto processors, options.processors());
-  if (!processors.empty()) FF_TRY_CTX(pin_this_thread(processors), "--cpus");
+  FF_TRY_ASSIGN(const auto processors, options.binds_ ? options.processors() : options.listed_processors());
+  if (!processors.empty() && options.binds_) FF_TRY_CTX(pin_this_thread(processors), "--cpus");
   FF_TRY_ASSIGN(state->signals, StopOnSignal::install());
   state->out = options.out_;
   state->quiet = options.quiet_;
@@ -172,7 +172,9 @@ void Session::State::measure_once(Case& measured, Row& row, bool first) {
   const std::stop_token stop = signals->token();
   Result<> done;
   if (first && warmup.count() > 0) {
-    if (auto reading = measured.measure(warmup, stop); !reading) done = fail(std::move(reading).error());
+    // A warm-up too short for one whole operation is no failure; a peer that is silent fails the round too.
+    if (auto reading = measured.measure(warmup, stop); !reading && reading.error().code() != Errc::kTimeout)
+      done = fail(std::move(reading).error());
   }
   if (done && !stop.stop_requested()) {
     auto reading = measured.measure(duration, stop);

@@ -58,6 +58,10 @@ class MeasureOptions {
     duration = warmup = cli::Duration(0);
   }
 
+  // Of commands whose work is done by other processes: --cpus is for them, and this process stays where it is. The
+  // command hands listed_processors() on.
+  void leave_unbound() noexcept { binds_ = false; }
+
   MeasureOptions() = default;
   MeasureOptions(const MeasureOptions&) = delete;
   MeasureOptions& operator=(const MeasureOptions&) = delete;
@@ -65,10 +69,13 @@ class MeasureOptions {
 
   // Of --cpus "0-3,8"; empty when not given. kInvalidArgument: no list, or processors that this process may not use.
   Result<std::vector<int>> processors() const;
+  // The same without asking whether this process may use them.
+  Result<std::vector<int>> listed_processors() const;
 
  private:
   friend class Session;
   bool counts_ = false;
+  bool binds_ = true;
   std::string cpus_;
   std::string out_;
   bool quiet_ = false;

@@ -73,18 +73,29 @@ void AgentProcess::release() noexcept {
   if (link_) run::AgentLink::end({&*link_, 1});
 }
 
-AgentProcess::~AgentProcess() {
-  release();
-  if (child_.pid <= 0 || !child_.pidfd) return;
+AgentProcess::~AgentProcess() { end({this, 1}); }
+
+void AgentProcess::end(std::span<AgentProcess> processes) noexcept {
+  for (AgentProcess& process : processes) process.release();
   const Deadline deadline = Deadline::after(kEndWait);
-  pollfd ended{child_.pidfd.get(), POLLIN, 0};
-  int ready = 0;
-  while ((ready = ::poll(&ended, 1, deadline.poll_timeout_ms(60'000))) < 0 && errno == EINTR) {
+  for (AgentProcess& process : processes) {
+    run::Child& child = process.child_;
+    if (child.pid <= 0 || !child.pidfd) continue;
+    pollfd ended{child.pidfd.get(), POLLIN, 0};
+    int ready = 0;
+    while ((ready = ::poll(&ended, 1, deadline.poll_timeout_ms(60'000))) < 0 && errno == EINTR) {
+    }
+    // Its process group is its own: ssh's helpers go with it.
+    if (ready == 0) ::kill(-child.pid, SIGKILL);
+    while (::waitpid(child.pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    child = {};
   }
-  // Its process group is its own: ssh's helpers go with it.
-  if (ready == 0) ::kill(-child_.pid, SIGKILL);
-  while (::waitpid(child_.pid, nullptr, 0) < 0 && errno == EINTR) {
-  }
+}
+
+void AgentProcess::send_key(const std::string& key_line) noexcept {
+  // A socket takes the one line at once; who does not read it, or is gone, shows later.
+  if (!link_) (void)::send(to_.get(), key_line.data(), key_line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 Result<std::string> AgentProcess::read_some() {
@@ -124,8 +135,6 @@ Result<std::string> AgentProcess::read_from_link(const std::string& key_line) {
 Result<AgentReady> AgentProcess::wait_until_ready(const std::string& key_line, const Deadline& deadline,
                                                   const std::stop_token& stop) {
   const std::string object = fmt::format("peer {}", name_);
-  // A socket takes the one line at once; who does not read it, or is gone, shows below.
-  if (!link_) (void)::send(to_.get(), key_line.data(), key_line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   std::string text;
   for (;;) {
     for (std::size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -38,15 +39,18 @@ class AgentProcess {
   AgentProcess& operator=(AgentProcess&&) = delete;
   ~AgentProcess();
 
-  // Hands over the key and waits. kTimeout, kUnavailable (it has ended; what it said is on standard error), kCancelled.
+  // To be called before wait_until_ready(), which hands over the key where it cannot be sent at once.
+  void send_key(const std::string& key_line) noexcept;
+  // Waits. kTimeout, kUnavailable (it has ended; what it said is on standard error), kCancelled.
   Result<AgentReady> wait_until_ready(const std::string& key_line, const Deadline& deadline,
                                       const std::stop_token& stop);
   const std::string& name() const noexcept { return name_; }
-  // Closes its input; the destructor then waits. For several at once: release all first.
-  void release() noexcept;
+  // Ends all of them, with one deadline: kEndWait after their inputs were closed, who is still there is killed.
+  static void end(std::span<AgentProcess> processes) noexcept;
 
  private:
   explicit AgentProcess(std::string name) : name_(std::move(name)) {}
+  void release() noexcept;
   Result<std::string> read_some();
   Result<std::string> read_from_link(const std::string& key_line);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <functional>
 #include <map>
 
@@ -24,26 +25,25 @@ class Shared {
  public:
   using Measure = std::function<Result<T>(Nanoseconds, std::stop_token)>;
   explicit Shared(Measure measure) : measure_(std::move(measure)) {}
-  // The newest run of this duration that `member` has not had yet, or else a new one.
+  // Each member's n-th call gets run n: warm-up and rounds come in the same order for all, however long they are.
   const Result<T>& get(std::size_t member, Nanoseconds duration, const std::stop_token& stop) {
-    Run& run = runs_[duration];
-    std::uint64_t& had = run.had[member];
-    if (had == run.number) {
-      run.result = measure_(duration, stop);
-      ++run.number;
-    }
-    had = run.number;
-    return *run.result;
+    const std::uint64_t wanted = calls_[member]++;
+    const auto have = std::ranges::find(runs_, wanted, &Run::number);
+    if (have != runs_.end()) return have->result;
+    // A member is at most a warm-up and a round ahead of the others.
+    if (runs_.size() == 2) runs_.pop_front();
+    runs_.push_back({wanted, measure_(duration, stop)});
+    return runs_.back().result;
   }
 
  private:
   struct Run {
     std::uint64_t number = 0;
-    std::optional<Result<T>> result;
-    std::map<std::size_t, std::uint64_t> had;
+    Result<T> result;
   };
   Measure measure_;
-  std::map<Nanoseconds, Run> runs_;  // warm-up and rounds apart
+  std::deque<Run> runs_;
+  std::map<std::size_t, std::uint64_t> calls_;  // by member
 };
 
 Fields with(Fields fields, Fields more) {
@@ -108,8 +108,24 @@ std::vector<Metric> quantile_metrics(const std::string& prefix, const std::strin
   return out;
 }
 
+Metric unanswered_metric() {
+  return {.name = "unanswered",
+          .unit = "ratio",
+          .better = Better::kLower,
+          .formula = "requests due in the window without answer / all due in it"};
+}
+
+double share(std::uint64_t part, std::uint64_t all) {
+  return all > 0 ? static_cast<double>(part) / static_cast<double>(all) : 0;
+}
+
 std::string row_name(const char* command, const NetPlan& plan, std::uint64_t bytes) {
-  return fmt::format("{} {} size={}", command, plan.traits, exact_byte_size(bytes));
+  std::string traits = plan.traits;
+  const bool pushes = plan.test.transport() == NET_FF;
+  // All that changes the figure: runs are compared by name.
+  if (pushes && std::string_view(command) != "lat" && traits.find(" depth=") == std::string::npos)
+    traits += fmt::format(" depth={}", plan.test.depth());
+  return fmt::format("{} {} size={}", command, traits, exact_byte_size(bytes));
 }
 
 }  // namespace
@@ -151,9 +167,11 @@ std::vector<Case> latency_cases(Cluster& cluster, const NetPlan& plan) {
     each.row.parameters = with(plan.parameters, {{"size", static_cast<std::int64_t>(bytes)}});
     each.row.metrics =
         quantile_metrics("latency", plan.test.rate() > 0 ? "(answered - due) / 2" : "(answered - sent) / 2");
+    const bool open_loop = plan.test.rate() > 0;
+    if (open_loop) each.row.metrics.push_back(unanswered_metric());
     each.row.metrics.push_back({.name = "request_rate", .unit = "1/s", .formula = "answered in the window / time"});
     each.row.latencies = {{"latency", metrics::Histogram()}, {"round_trip", metrics::Histogram()}};
-    each.measure = [&cluster, plan, bytes](Nanoseconds duration, std::stop_token stop) -> Result<Reading> {
+    each.measure = [&cluster, plan, bytes, open_loop](Nanoseconds duration, std::stop_token stop) -> Result<Reading> {
       FF_TRY_ASSIGN(const TestFigures figures, run_test(cluster, test_of(plan, NET_LATENCY, bytes),
                                                         {{.from = 0, .to = 1}}, plan.connections, duration, stop));
       const FlowFigures& flow = figures.flows.front();
@@ -161,6 +179,7 @@ std::vector<Case> latency_cases(Cluster& cluster, const NetPlan& plan) {
         return fail(Errc::kTimeout, "no answer within the window (give a longer --duration)");
       Reading reading;
       append_quantiles(reading.values, flow.round_trip, 0.5);
+      if (open_loop) reading.values.push_back(share(flow.unanswered, flow.round_trip.count()));
       reading.values.push_back(flow.seconds > 0 ? static_cast<double>(flow.messages) / flow.seconds : 0);
       reading.latencies = {halved(flow.round_trip), flow.round_trip};
       return reading;
@@ -225,6 +244,9 @@ std::vector<Case> all_to_all_cases(Cluster& cluster, const NetPlan& plan) {
 std::vector<Case> incast_cases(Cluster& cluster, const IncastPlan& plan) {
   std::vector<Case> cases;
   for (const std::uint64_t bytes : plan.sizes) {
+    const std::string name = fmt::format("incast senders={} q={} class={} bystander={} rate={:g} size={}",
+                                         plan.spec.senders.size(), plan.spec.streams, plan.spec.traffic_class,
+                                         plan.spec.bystander_class, plan.spec.bystander_rate, exact_byte_size(bytes));
     std::array<std::shared_ptr<Shared<IncastFigures>>, 2> runs;  // without and with request-to-send
     for (const bool grants : {false, true}) {
       runs[grants] = std::make_shared<Shared<IncastFigures>>(
@@ -245,19 +267,20 @@ std::vector<Case> incast_cases(Cluster& cluster, const IncastPlan& plan) {
             return figures;
           });
       Case each;
-      each.row.name = fmt::format("incast senders={} q={} size={} request-to-send={}", plan.spec.senders.size(),
-                                  plan.spec.streams, exact_byte_size(bytes), grants ? "on" : "off");
+      each.row.name = fmt::format("{} request-to-send={}", name, grants ? "on" : "off");
       each.row.parameters =
           with(plan.parameters, {{"size", static_cast<std::int64_t>(bytes)}, {"request_to_send", grants}});
       each.row.metrics = {bandwidth_metric("goodput", "bytes of whole pieces in the window / time")};
       for (Metric& metric : quantile_metrics("bystander", "answered - due"))
         each.row.metrics.push_back(std::move(metric));
+      each.row.metrics.push_back(unanswered_metric());
       each.row.metrics.push_back({.name = "fairness", .unit = "ratio", .formula = "sender served least / most"});
       each.row.latencies = {{"bystander_round_trip", metrics::Histogram()}};
       each.measure = [run = runs[grants]](Nanoseconds duration, std::stop_token stop) -> Result<Reading> {
         FF_TRY_ASSIGN(const IncastFigures figures, run->get(0, duration, stop));
         Reading reading{{figures.goodput}};
         append_quantiles(reading.values, figures.bystander, 1);
+        reading.values.push_back(share(figures.unanswered, figures.bystander.count()));
         reading.values.push_back(figures.fairness);
         reading.latencies = {figures.bystander};
         return reading;
@@ -265,12 +288,11 @@ std::vector<Case> incast_cases(Cluster& cluster, const IncastPlan& plan) {
       cases.push_back(std::move(each));
     }
     Case ratio;
-    ratio.row.name = fmt::format("incast senders={} q={} size={} ratio off/on", plan.spec.senders.size(),
-                                 plan.spec.streams, exact_byte_size(bytes));
+    ratio.row.name = fmt::format("{} ratio off/on", name);
     ratio.row.parameters = with(plan.parameters, {{"size", static_cast<std::int64_t>(bytes)}});
-    for (const char* name : {"goodput_ratio", "bystander_p50_ratio", "bystander_p99_ratio"})
+    for (const char* metric : {"goodput_ratio", "bystander_p50_ratio", "bystander_p99_ratio"})
       ratio.row.metrics.push_back(
-          {.name = name, .unit = "ratio", .better = Better::kNeither, .formula = "without request-to-send / with"});
+          {.name = metric, .unit = "ratio", .better = Better::kNeither, .formula = "without request-to-send / with"});
     ratio.measure = [runs](Nanoseconds duration, std::stop_token stop) -> Result<Reading> {
       FF_TRY_ASSIGN(const IncastFigures off, runs[0]->get(1, duration, stop));
       FF_TRY_ASSIGN(const IncastFigures on, runs[1]->get(1, duration, stop));
@@ -310,6 +332,8 @@ Result<RoundFigures> measure_round(Cluster& cluster, const MeshPlan& plan, const
 std::vector<Case> mesh_cases(Cluster& cluster, const MeshPlan& plan) {
   const std::vector<AgentPeer>& agents = cluster.controller().agents();
   std::vector<Case> cases;
+  const std::string name = fmt::format("{} latency-size={}", row_name("mesh", plan.net, plan.net.sizes.front()),
+                                       exact_byte_size(plan.latency_bytes));
   for (const std::vector<Pair>& round : mesh_rounds(agents.size(), plan.at_once)) {
     std::vector<FlowSpec> flows;
     for (const auto& [from, to] : round) flows.push_back({.from = from, .to = to});
@@ -320,7 +344,7 @@ std::vector<Case> mesh_cases(Cluster& cluster, const MeshPlan& plan) {
     for (std::size_t i = 0; i < flows.size(); ++i) {
       const std::string &from = agents[flows[i].from].name, &to = agents[flows[i].to].name;
       Case each;
-      each.row.name = fmt::format("{} {} -> {}", row_name("mesh", plan.net, plan.net.sizes.front()), from, to);
+      each.row.name = fmt::format("{} {} -> {}", name, from, to);
       each.row.parameters = with(plan.net.parameters, {{"size", static_cast<std::int64_t>(plan.net.sizes.front())},
                                                        {"latency_size", static_cast<std::int64_t>(plan.latency_bytes)},
                                                        {"from", from},
@@ -329,10 +353,17 @@ std::vector<Case> mesh_cases(Cluster& cluster, const MeshPlan& plan) {
                           {.name = "latency_p50", .unit = "ns", .better = Better::kLower, .formula = "round trip / 2"},
                           {.name = "latency_p99", .unit = "ns", .better = Better::kLower, .formula = "round trip / 2"}};
       each.row.latencies = {{"round_trip", metrics::Histogram()}};
-      each.measure = [shared, i](Nanoseconds duration, std::stop_token stop) -> Result<Reading> {
-        FF_TRY_ASSIGN(const RoundFigures figures, shared->get(i, duration, stop));
-        const metrics::Histogram& round_trip = figures.latency.flows[i].round_trip;
-        return Reading{{figures.bandwidth.flows[i].bandwidth, static_cast<double>(round_trip.percentile(0.5)) / 2,
+      each.measure = [&cluster, plan, flows, shared, i](Nanoseconds duration, std::stop_token stop) -> Result<Reading> {
+        Result<RoundFigures> round = shared->get(i, duration, stop);
+        std::size_t at = i;
+        // One bad link of a round is no fault of the other pairs: each is measured alone.
+        if (!round && flows.size() > 1 && !stop.stop_requested()) {
+          round = measure_round(cluster, plan, {flows[i]}, duration, stop);
+          at = 0;
+        }
+        FF_TRY_ASSIGN(const RoundFigures figures, std::move(round));
+        const metrics::Histogram& round_trip = figures.latency.flows[at].round_trip;
+        return Reading{{figures.bandwidth.flows[at].bandwidth, static_cast<double>(round_trip.percentile(0.5)) / 2,
                         static_cast<double>(round_trip.percentile(0.99)) / 2},
                        {round_trip}};
       };

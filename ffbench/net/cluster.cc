@@ -119,6 +119,9 @@ Result<> Cluster::start_hosts(const ClusterOptions& options) {
 }
 
 Result<> Cluster::add_peers(const ClusterOptions& options) {
+  if (options.planes > 1)
+    return fail(Errc::kInvalidArgument,
+                "--planes: agents that run already are reached by one address (give --hosts, --local or --netns)");
   for (const std::string& text : options.peers) {
     FF_TRY_ASSIGN(net::Address address, parse_agent_address(text, options.port));
     FF_TRY(net::resolve(address, net::ResolveFor::kConnect));  // a wrong name is told before anything waits
@@ -157,6 +160,8 @@ Result<> Cluster::wait_until_ready(const ClusterOptions& options, const std::sto
   const std::string line = key_line(key_);
   const Deadline deadline = Deadline::after(options.timeout);
   std::vector<AgentPeer> started;
+  // First to all: each waits for it so long only, and one that starts slowly must not keep it from the others.
+  for (AgentProcess& process : processes_) process.send_key(line);
   for (const Place& place : places_) {
     FF_TRY_ASSIGN(const AgentReady ready, processes_[place.process].wait_until_ready(line, deadline, stop));
     started.push_back(peer_of(place, ready, options.planes));
@@ -165,6 +170,7 @@ Result<> Cluster::wait_until_ready(const ClusterOptions& options, const std::sto
                                                       place.host, started.back().hosts.size()));
   }
   agents_.insert(agents_.begin(), started.begin(), started.end());
+  if (!agents_.empty()) agents_.front().processors = options.first_processors;
   for (std::size_t i = 1; i < agents_.size(); ++i) agents_[i].processors = options.peer_processors;
   return {};
 }
@@ -203,7 +209,7 @@ Result<std::unique_ptr<Cluster>> Cluster::start(const ClusterOptions& options, c
 Cluster::~Cluster() {
   if (env_) (void)env_->run(stop_all(*env_, controller_.get()));
   controller_.reset();
-  for (AgentProcess& process : processes_) process.release();
+  AgentProcess::end(processes_);
   processes_.clear();
   env_.reset();
   std::error_code ignored;

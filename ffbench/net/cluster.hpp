@@ -36,7 +36,8 @@ struct ClusterOptions {
   std::uint16_t port = 0;        // of peers that name none
   std::int64_t planes = 1;       // addresses of each agent that ff connections are striped over
   std::chrono::nanoseconds timeout = std::chrono::seconds(10);
-  std::vector<int> peer_processors = {};  // of all agents but the first
+  std::vector<int> first_processors = {};  // agent 0 runs tests on these; empty: where it is
+  std::vector<int> peer_processors = {};   // of all agents but the first
 };
 
 class Cluster {

@@ -16,6 +16,7 @@ namespace {
 
 constexpr Duration kIterationsMax = 10min;  // of one run that counts messages instead of time
 constexpr Duration kCloseTimeout = 2s;
+constexpr Duration kLaneStart = 100us;  // until a connection's thread runs, at most
 
 std::uint64_t ns(Duration duration) { return static_cast<std::uint64_t>(duration.count()); }
 
@@ -112,6 +113,11 @@ Task<Result<>> Controller::describe_at(Running& running, std::size_t agent) {
   auto host = co_await NetAgentClient(*clients_[agent]).describe({}, options());
   if (!host) co_return std::unexpected(at(agent, std::move(host).error()));
   running.described[agent] = *host;
+  // Again: the first call had to connect.
+  const runtime::Time asked = env_.now();
+  if (auto again = co_await NetAgentClient(*clients_[agent]).describe({}, options()); !again)
+    co_return std::unexpected(at(agent, std::move(again).error()));
+  round_trip_ = std::max(round_trip_, env_.now() - asked);
   co_return {};
 }
 
@@ -206,6 +212,12 @@ Task<Result<TestFigures>> Controller::run_test(NetTest test, std::vector<FlowSpe
   test.set_timeout_ns(ns(timeout_));
   running.timed = test.iterations() == 0;
   running.schedule.set_token(test.token());
+  std::vector<std::uint32_t> lanes(agents_.size());
+  for (const FlowSpec& flow : flows)
+    for (const std::size_t end : {flow.from, flow.to}) lanes[end] += connections;
+  const Duration apart = round_trip_ + kLaneStart * std::ranges::max(lanes);
+  timing.lead += apart;
+  timing.tail += apart;
   running.schedule.set_lead_ns(ns(timing.lead));
   running.schedule.set_window_ns(running.timed ? ns(timing.window) : 0);
   running.schedule.set_tail_ns(ns(timing.tail));

@@ -95,8 +95,10 @@ class Controller {
   const std::optional<Error>& lost(std::size_t agent) const noexcept { return lost_[agent]; }
   // "peer b is lost: ..." of the first; empty: none is.
   std::string lost_text() const;
+  runtime::Duration round_trip() const noexcept { return round_trip_; }
 
-  // All agents answer and are of one version.
+  // All agents answer and are of one version. Learns how far they are: run_test() makes lead and tail longer than the
+  // starts of its agents can be apart (the longest round trip), and by 0.1 ms for each connection of an agent.
   runtime::Task<Result<>> describe();
   // `test`: pattern, transport, sizes...; flows, token and timeout are filled in here. `connections` of each flow.
   runtime::Task<Result<TestFigures>> run_test(NetTest test, std::vector<FlowSpec> flows, std::uint32_t connections,
@@ -127,6 +129,7 @@ class Controller {
   runtime::Env& env_;
   const std::vector<AgentPeer> agents_;
   const runtime::Duration timeout_;
+  runtime::Duration round_trip_{};  // the longest that describe() met
   std::vector<std::unique_ptr<rpc::Client>> clients_;
   std::vector<std::optional<Error>> lost_;
 };

@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "ffbench/measure/processors.hpp"
 #include "ffbench/net/socket_traffic.hpp"
 #include "libcommon/cli/app.hpp"
@@ -85,11 +87,13 @@ TrafficHost real_traffic_host(runtime::RealEnv& env, SharedKey key) {
   host.ff_network = [&env, key](const NetTest& test) { return ff_network(env, key, test); };
   // Threads that are started from now on inherit it; those that run keep their place.
   host.bind = [all = allowed_processors()](const std::vector<int>& processors) -> Result<> {
-    if (!processors.empty()) {
-      FF_TRY(check_processors(processors));
-      return pin_this_thread(processors);
-    }
-    return all ? pin_this_thread(*all) : Result<>();
+    if (!all) return std::unexpected(all.error());
+    // Against those of the start: another test may have bound this process to others meanwhile.
+    for (const int processor : processors)
+      if (!std::ranges::binary_search(*all, processor))
+        return fail(Errc::kInvalidArgument, fmt::format("processor {}: not available to this agent (it may use {})",
+                                                        processor, format_processors(*all)));
+    return move_this_thread(processors.empty() ? *all : processors);
   };
   return host;
 }

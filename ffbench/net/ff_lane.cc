@@ -168,20 +168,19 @@ Task<Result<>> FfLane::ask_in_turn() {
 }
 
 Task<Result<>> FfLane::ask_by_rate() {
-  const Time began = env_.now();
-  const double interval_ns = 1e9 / test_.rate();
-  for (std::uint64_t k = 0; !finishing_; ++k) {
-    const Time due = began + Duration(static_cast<std::int64_t>(static_cast<double>(k) * interval_ns));
+  rate_began_ = env_.now();
+  for (asked_ = 0; !finishing_; ++asked_) {
+    const Time due = due_at(asked_);
     if (due > env_.now()) FF_CO_TRY(co_await runtime::sleep_until(due));
     for (;;) {
       if (lost_) co_return std::unexpected(*lost_);
-      if (finishing_ && !in_window(due)) co_return {};
+      if (finishing_) co_return {};
       const Result<> asked = ask(due);
       if (asked) break;
       if (asked.error().code() != Errc::kExhausted) co_return std::unexpected(asked.error());
       FF_CO_TRY(co_await connection_->writable());
     }
-    if (k % 64 == 63) co_await runtime::yield();  // late: let answers be read meanwhile
+    if (asked_ % 64 == 63) co_await runtime::yield();  // late: let answers be read meanwhile
   }
   co_return {};
 }
@@ -193,6 +192,16 @@ void FfLane::settle(Time now) {
     ++unanswered_;
   }
   due_.clear();
+  // Those that a late sender never came to were due all the same.
+  for (; rate_began_ != runtime::kNever && due_at(asked_) < window_until_; ++asked_) {
+    if (!in_window(due_at(asked_))) continue;
+    round_trip_.record((now - due_at(asked_)).count());
+    ++unanswered_;
+  }
+}
+
+Time FfLane::due_at(std::uint64_t k) const {
+  return rate_began_ + Duration(static_cast<std::int64_t>(static_cast<double>(k) * 1e9 / test_.rate()));
 }
 
 Task<void> FfLane::shut() {

@@ -76,6 +76,7 @@ class FfLane final : public net::ConnectionHandler {
   void take_answer();
   bool in_window(runtime::Time at) const noexcept { return at >= window_from_ && at < window_until_; }
   Result<> ask(runtime::Time due);
+  runtime::Time due_at(std::uint64_t k) const;  // open loop
   runtime::Task<Result<>> push_all();
   runtime::Task<Result<>> push_slot(std::size_t slot);
   runtime::Task<Result<>> ask_in_turn();
@@ -98,6 +99,8 @@ class FfLane final : public net::ConnectionHandler {
   bool finishing_ = false;
   std::deque<runtime::Time> due_;  // of the requests without answer
   runtime::Event all_answered_;
+  runtime::Time rate_began_ = runtime::kNever;  // open loop: when request 0 was due
+  std::uint64_t asked_ = 0;                     // and the first that was not sent
   runtime::Time window_from_ = runtime::kNever, window_until_ = runtime::kNever;
   metrics::Histogram round_trip_;
   std::uint64_t answered_ = 0, unanswered_ = 0, elapsed_ns_ = 0;

@@ -4,7 +4,8 @@
 // Goodput    bytes of the pieces that were whole within the window / its length.
 // Bystander  small calls at a fixed rate r: call k is due at t0 + k/r and its latency counts from then, answered or not
 //            (no coordinated omission). At most kBystanderCallsMax wait at once; more are due but not sent, and count
-//            with the time they have waited when they are sent.
+//            from when they were due. A call that failed, or was never sent, counts as unanswered and with no less than
+//            the timeout: a bystander that is dead is not quick.
 // Grants     request-to-send: senders ask before they push, and the receiver grants what its way in can take
 //            (libcommon/rpc/grant_window.hpp). Without them, everybody pushes at once.
 // Threads    Those of the Env.

@@ -81,6 +81,8 @@ MeshVerdict judge_mesh(const Matrix& matrix, Better better) {
     for (const auto& value : row)
       if (value) all.push_back(*value);
   verdict.median = median_of(all);
+  for (const Pair& pair : all_pairs(matrix.size()))
+    if (!matrix[pair.first][pair.second]) verdict.unmeasured.push_back(pair);
   if (matrix.size() < kHostsMin) return verdict;
   verdict.slow_senders = slow_hosts(matrix, true, better);
   verdict.slow_receivers = slow_hosts(matrix, false, better);
@@ -119,6 +121,8 @@ std::vector<std::string> describe_mesh(const MeshVerdict& verdict, const Matrix&
   for (const auto& [from, to] : verdict.slow_pairs)
     out.push_back(fmt::format("pair {} -> {} is slow: {:.2f} of the median {}", names[from], names[to],
                               *matrix[from][to] / verdict.median, what));
+  for (const auto& [from, to] : verdict.unmeasured)
+    out.push_back(fmt::format("pair {} -> {} was not measured: {} unknown", names[from], names[to], what));
   return out;
 }
 

@@ -24,6 +24,7 @@ struct MeshVerdict {
   std::vector<std::size_t> slow_senders;
   std::vector<std::size_t> slow_receivers;
   std::vector<Pair> slow_pairs;  // not explained by the two above
+  std::vector<Pair> unmeasured;  // of which nothing is known, not even that they are not slow
 
   bool clean() const noexcept { return slow_senders.empty() && slow_receivers.empty() && slow_pairs.empty(); }
 };
@@ -31,7 +32,8 @@ struct MeshVerdict {
 // `better`: kHigher for bandwidths, kLower for latencies. REQUIRES: a square matrix of finite values.
 MeshVerdict judge_mesh(const Matrix& matrix, Better better);
 
-// "host c is slow: sends and receives at 0.25 of the median (bandwidth)", one a finding. `what` names the figure.
+// "host c is slow: sends and receives at 0.25 of the median (bandwidth)", one a finding; pairs
+// that were not measured are findings too. `what` names the figure.
 std::vector<std::string> describe_mesh(const MeshVerdict& verdict, const Matrix& matrix,
                                        const std::vector<std::string>& names, const std::string& what);
 

@@ -30,17 +30,19 @@ JoinBytes encode(const NetTest& test, Joining joining) {
 }
 
 // Non-blocking sockets.
-Result<> wait_for(int fd, short events, const Deadline& deadline) {
+Result<> wait_for(int fd, short events, const Deadline& deadline, const std::atomic<bool>& giving_up) {
   for (;;) {
+    if (giving_up) return fail(Errc::kCancelled, "stopped on request");
     pollfd waiting{fd, events, 0};
-    const int ready = ::poll(&waiting, 1, deadline.poll_timeout_ms(60'000));
+    const int ready = ::poll(&waiting, 1, deadline.poll_timeout_ms(100));
     if (ready > 0) return {};
     if (ready < 0 && errno != EINTR) return fail(errno_error("poll"));
     if (deadline.expired()) return fail(Errc::kTimeout, "the peer does not answer in time");
   }
 }
 
-Result<> exchange(int fd, std::span<std::byte> bytes, bool sending, const Deadline& deadline) {
+Result<> exchange(int fd, std::span<std::byte> bytes, bool sending, const Deadline& deadline,
+                  const std::atomic<bool>& giving_up) {
   while (!bytes.empty()) {
     const ssize_t n = sending ? ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT)
                               : ::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT);
@@ -49,7 +51,7 @@ Result<> exchange(int fd, std::span<std::byte> bytes, bool sending, const Deadli
     } else if (n == 0 || errno == EPIPE || errno == ECONNRESET) {
       return fail(Errc::kUnavailable, "the peer has ended the connection (does it run this test?)");
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      FF_TRY(wait_for(fd, sending ? POLLOUT : POLLIN, deadline));
+      FF_TRY(wait_for(fd, sending ? POLLOUT : POLLIN, deadline, giving_up));
     } else if (errno != EINTR) {
       return fail(errno_error(sending ? "send" : "receive"));
     }
@@ -96,19 +98,27 @@ Result<UniqueFd> listen_for(const NetTest& test) {
   return net::listen_on(net::Address::tcp("", 0));
 }
 
-Result<UniqueFd> join_test(const NetTest& test, const net::Address& peer, Joining joining, const Deadline& deadline) {
-  FF_TRY_ASSIGN(UniqueFd fd, net::connect_to(peer, deadline));
+Result<UniqueFd> join_test(const NetTest& test, const net::Address& peer, Joining joining, const Deadline& deadline,
+                           const std::atomic<bool>& giving_up) {
+  // In slices, so that giving up is seen.
+  Result<UniqueFd> fd = fail(Errc::kTimeout, "not tried");
+  do {
+    if (giving_up) return fail(Errc::kCancelled, "stopped on request");
+    fd = net::connect_to(peer, deadline.earlier(Deadline::after(std::chrono::seconds(1))));
+  } while (!fd && fd.error().code() == Errc::kTimeout && !deadline.expired());
+  if (!fd) return fd;
   JoinBytes bytes = encode(test, joining);
-  FF_TRY_CTX(exchange(fd.get(), bytes, true, deadline), peer.text());
+  FF_TRY_CTX(exchange(fd->get(), bytes, true, deadline, giving_up), peer.text());
   std::byte word{};
-  FF_TRY_CTX(exchange(fd.get(), std::span(&word, 1), false, deadline), peer.text());
-  FF_TRY(prepare(test, fd.get()));
+  FF_TRY_CTX(exchange(fd->get(), std::span(&word, 1), false, deadline, giving_up), peer.text());
+  FF_TRY(prepare(test, fd->get()));
   return fd;
 }
 
-Result<Joining> read_joining(const NetTest& test, int fd, const Deadline& deadline) {
+Result<Joining> read_joining(const NetTest& test, int fd, const Deadline& deadline,
+                             const std::atomic<bool>& giving_up) {
   JoinBytes bytes;
-  FF_TRY(exchange(fd, bytes, false, deadline));
+  FF_TRY(exchange(fd, bytes, false, deadline, giving_up));
   if (std::memcmp(bytes.data(), test.token().data(), kTestTokenBytes) != 0)
     return fail(Errc::kPermission, "not a connection of this test");
   Joining joining;
@@ -117,10 +127,10 @@ Result<Joining> read_joining(const NetTest& test, int fd, const Deadline& deadli
   return joining;
 }
 
-Result<> admit(const NetTest& test, int fd, const Deadline& deadline) {
+Result<> admit(const NetTest& test, int fd, const Deadline& deadline, const std::atomic<bool>& giving_up) {
   FF_TRY(prepare(test, fd));
   std::byte word{1};
-  return exchange(fd, std::span(&word, 1), true, deadline);
+  return exchange(fd, std::span(&word, 1), true, deadline, giving_up);
 }
 
 }  // namespace ff::bench

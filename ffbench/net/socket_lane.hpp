@@ -1,8 +1,9 @@
 // One connection of a socket test: how it is made, joins its test, and is prepared for its loop. All calls block, with
-// deadlines.
+// deadlines, and end with kCancelled within 100 ms (a connect: 1 s) after `giving_up` was set.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 #include "ffbench/net/agent.pb.h"
@@ -22,10 +23,11 @@ struct Joining {
   std::uint32_t index = 0;  // of the flow's connections
 };
 // Connects and joins; the socket is blocking and tuned when it returns.
-Result<UniqueFd> join_test(const NetTest& test, const net::Address& peer, Joining joining, const Deadline& deadline);
+Result<UniqueFd> join_test(const NetTest& test, const net::Address& peer, Joining joining, const Deadline& deadline,
+                           const std::atomic<bool>& giving_up);
 // Who has just connected; nothing is sent yet. kPermission: not this test's token.
-Result<Joining> read_joining(const NetTest& test, int fd, const Deadline& deadline);
+Result<Joining> read_joining(const NetTest& test, int fd, const Deadline& deadline, const std::atomic<bool>& giving_up);
 // Lets it in; the socket is blocking and tuned afterwards.
-Result<> admit(const NetTest& test, int fd, const Deadline& deadline);
+Result<> admit(const NetTest& test, int fd, const Deadline& deadline, const std::atomic<bool>& giving_up);
 
 }  // namespace ff::bench

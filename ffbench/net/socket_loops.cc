@@ -36,8 +36,8 @@ Result<> send_all(int fd, std::span<const std::byte> bytes) {
   return {};
 }
 
-// Bytes read; fewer than asked: the peer ended its direction, or (spinning) `stop` was seen.
-Result<std::size_t> receive_all(int fd, std::span<std::byte> into, const SocketLoop& loop) {
+// Bytes read; fewer than asked: the peer ended its direction, or (spinning, unless `to_the_end`) `stop` was seen.
+Result<std::size_t> receive_all(int fd, std::span<std::byte> into, const SocketLoop& loop, bool to_the_end = false) {
   std::size_t have = 0;
   while (have < into.size()) {
     const ssize_t n = ::recv(fd, into.data() + have, into.size() - have, loop.spin ? MSG_DONTWAIT : 0);
@@ -46,7 +46,7 @@ Result<std::size_t> receive_all(int fd, std::span<std::byte> into, const SocketL
     } else if (n == 0) {
       break;
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      if (loop.stop.load(std::memory_order_relaxed)) break;
+      if (!to_the_end && loop.stop.load(std::memory_order_relaxed)) break;
     } else if (errno != EINTR) {
       return socket_failure("receive");
     }
@@ -107,10 +107,11 @@ class Due {
   std::deque<std::uint64_t> requests_;
 };
 
-// Reads answers until the connection ends; each belongs to the oldest request that waits.
+// Reads answers until the connection ends, also after `stop`: those under way count. Each belongs to the oldest request
+// that waits.
 void read_answers(int fd, std::span<std::byte> into, SocketLoop& loop, Due& due) {
   for (;;) {
-    const Result<std::size_t> got = receive_all(fd, into, loop);
+    const Result<std::size_t> got = receive_all(fd, into, loop, true);
     if (!got || *got < into.size()) return;
     const std::uint64_t now = ticks_now();
     const auto when = due.pop();
@@ -199,6 +200,7 @@ Result<> open_ask_loop(int fd, std::span<std::byte> message, SocketLoop& loop) {
     due.push(due_at(k));
     if (const auto sent = send_all(fd, message); !sent) {
       result = std::unexpected(sent.error());
+      ++k;
       break;
     }
   }
@@ -215,9 +217,26 @@ Result<> open_ask_loop(int fd, std::span<std::byte> message, SocketLoop& loop) {
     ++loop.unanswered;
   };
   while (const auto when = due.pop()) never_answered(*when);
-  // Those that a sender that was stuck had no time for were due all the same.
-  for (const std::uint64_t last = loop.window_until.load(); result && last != UINT64_MAX && due_at(k) < last; ++k)
-    never_answered(due_at(k));
+  // Those that a sender that was stuck had no time for were due all the same. As many at once as share a bucket: at
+  // high rates they are billions.
+  const std::uint64_t last = std::min(loop.window_until.load(), ended);
+  while (loop.window_until.load() != UINT64_MAX && due_at(k) < last) {
+    const std::uint64_t when = due_at(k);
+    if (!loop.in_window(when)) {
+      const std::uint64_t from = loop.window_from.load();
+      if (when >= from || from >= last) break;
+      k = std::max(k + 1, static_cast<std::uint64_t>(static_cast<double>(ticks_to_ns(from - began)) / interval_ns));
+      continue;
+    }
+    const metrics::HistogramLayout& layout = loop.round_trip.layout();
+    const std::int64_t waited = ticks_to_ns(ended - when);
+    const std::int64_t within = waited - layout.lowest(layout.index_of(layout.clamp(waited)));
+    const auto left = static_cast<double>(ticks_to_ns(last - when));
+    const auto times = 1 + static_cast<std::uint64_t>(std::min(static_cast<double>(within), left) / interval_ns);
+    loop.round_trip.record(waited, times);
+    loop.unanswered += times;
+    k += times;
+  }
   return result;
 }
 

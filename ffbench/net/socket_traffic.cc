@@ -52,6 +52,7 @@ class SocketTraffic final : public Traffic {
   Task<Result<>> connect(const NetPeers& peers) override;
   Task<Result<NetOutcome>> run(const NetSchedule& schedule) override;
   void abort() override {
+    giving_up_ = true;
     if (working_ != nullptr) working_->cancel();
   }
   Task<void> close() override {
@@ -126,13 +127,14 @@ void SocketTraffic::take_in(UniqueFd fd) {
     const std::lock_guard lock(refused_mutex_);
     refused_ = std::move(why);
   };
-  const Result<Joining> joining = read_joining(test_, fd.get(), deadline);
+  const Result<Joining> joining = read_joining(test_, fd.get(), deadline, giving_up_);
   if (!joining) return refuse(joining.error().message());
   const auto lane = std::ranges::find_if(lanes_, [&](const Lane& l) {
     return !flow(l).connects() && !l.ready && flow(l).id() == joining->flow && l.index == joining->index;
   });
   if (lane == lanes_.end()) return refuse("a connection that is none of the test's");
-  if (const auto admitted = admit(test_, fd.get(), deadline); !admitted) return refuse(admitted.error().message());
+  if (const auto admitted = admit(test_, fd.get(), deadline, giving_up_); !admitted)
+    return refuse(admitted.error().message());
   lane->fd = std::move(fd);
   lane->ready = true;
 }
@@ -143,7 +145,8 @@ Result<> SocketTraffic::connect_lanes(const std::vector<net::PeerAddress>& peers
   for (Lane& lane : lanes_) {
     if (!flow(lane).connects()) continue;
     if (giving_up_) return fail(Errc::kCancelled, "stopped on request");
-    FF_TRY_ASSIGN(lane.fd, join_test(test_, peers[lane.flow].planes.front(), {flow(lane).id(), lane.index}, deadline));
+    FF_TRY_ASSIGN(lane.fd, join_test(test_, peers[lane.flow].planes.front(), {flow(lane).id(), lane.index}, deadline,
+                                     giving_up_));
     lane.ready = true;
   }
   return {};

@@ -38,6 +38,8 @@ struct NodeContext {
   std::optional<GemmInjection> inject_gemm = {};
   std::optional<InjectedFault> inject_memory = {};
   StorageProbeFunction probe_storage = {};
+  // Bytes free in a folder; empty: as the kernel says. Tests put a full disk here.
+  std::function<Result<std::uint64_t>(const std::string& folder)> free_space = {};
 
   bool full() const noexcept { return level == Level::kFull; }
   bool is_this_machine() const noexcept { return root.empty(); }

@@ -87,11 +87,12 @@ Result<> Cuda::copy_out(std::span<std::byte> bytes, DevicePointer block) const {
 
 Result<> Cuda::synchronize() const { return check(functions_.synchronize(), "cuCtxSynchronize"); }
 
-Result<GpuBlocks> GpuBlocks::fill(const Cuda& cuda, double share, std::size_t block_bytes) {
+Result<GpuBlocks> GpuBlocks::fill(const Cuda& cuda, double share, std::size_t block_bytes, std::uint64_t bytes_max) {
   FF_TRY_ASSIGN(const std::size_t free, cuda.free_memory());
-  const auto wanted = static_cast<std::size_t>(static_cast<double>(free) * std::clamp(share, 0.0, 1.0)) / block_bytes;
+  const auto of_free = static_cast<std::uint64_t>(static_cast<double>(free) * std::clamp(share, 0.0, 1.0));
+  const std::uint64_t wanted = std::min(of_free, bytes_max) / block_bytes;
   GpuBlocks blocks(cuda, block_bytes);
-  for (std::size_t i = 0; i < wanted; ++i) {
+  for (std::uint64_t i = 0; i < wanted; ++i) {
     const Cuda::DevicePointer block = cuda.allocate(block_bytes);
     if (block == 0) break;
     blocks.blocks_.push_back(block);

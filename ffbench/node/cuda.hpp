@@ -72,11 +72,11 @@ class Cuda {
   Functions functions_{};
 };
 
-// Blocks that together hold a share of a GPU's free memory.
+// Blocks that together hold a share of a GPU's free memory, up to a limit.
 class GpuBlocks {
  public:
   // Blocks of `block_bytes`, fewer when the GPU gives no more. kExhausted: not even one.
-  static Result<GpuBlocks> fill(const Cuda& cuda, double share, std::size_t block_bytes);
+  static Result<GpuBlocks> fill(const Cuda& cuda, double share, std::size_t block_bytes, std::uint64_t bytes_max);
   GpuBlocks(GpuBlocks&&) noexcept = default;
   GpuBlocks& operator=(GpuBlocks&&) = delete;
   ~GpuBlocks();

@@ -66,6 +66,15 @@ void write_finding(report::JsonWriter& writer, const Finding& finding) {
   writer.end_object();
 }
 
+bool names_part_of(const std::set<std::string, std::less<>>& ids, std::string_view finding_id) {
+  for (;;) {
+    if (ids.contains(finding_id)) return true;
+    const auto dot = finding_id.rfind('.');
+    if (dot == std::string_view::npos) return false;
+    finding_id = finding_id.substr(0, dot);
+  }
+}
+
 Result<Finding> parse_finding(const report::JsonValue& object) {
   Finding finding;
   finding.id = text_of(object, "id");

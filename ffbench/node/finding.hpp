@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +44,8 @@ using Findings = std::vector<Finding>;
 Finding statement(std::string id, std::string measures, CheckVerdict verdict, std::string reason, std::string fix = {});
 // "link.eth0.speed" -> "link"
 std::string_view check_of(std::string_view finding_id) noexcept;
+// Whether `ids` has this one or a whole that it is part of: "gpu" or "gpu.7" for "gpu.7.ecc".
+bool names_part_of(const std::set<std::string, std::less<>>& ids, std::string_view finding_id);
 
 void write_finding(report::JsonWriter& writer, const Finding& finding);
 // kCorrupt: an object of another form.

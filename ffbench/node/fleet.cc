@@ -1,8 +1,11 @@
 #include "ffbench/node/fleet.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "ffbench/stats/outlier.hpp"
@@ -32,6 +35,35 @@ std::map<std::string, Column> columns_of(std::span<const NodeReport> nodes) {
   return columns;
 }
 
+// Values that most nodes of this level have and some do not. Those of a check or part that failed as a whole on a node
+// are not missed there: that is named already.
+void add_missing(std::span<const NodeReport* const> nodes, FleetView& view) {
+  struct Seen {
+    std::size_t nodes = 0;
+    std::string unit;
+  };
+  using Ids = std::set<std::string, std::less<>>;
+  std::map<std::string, Seen> seen;
+  std::vector<Ids> present(nodes.size()), failed(nodes.size());
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    for (const Finding& f : nodes[i]->checks) {
+      if (!f.value && f.verdict == CheckVerdict::kFail) failed[i].insert(f.id);
+      if (!f.value || f.better == Better::kNeither || !present[i].insert(f.id).second) continue;
+      ++seen[f.id].nodes;
+      seen[f.id].unit = f.unit;
+    }
+  for (const auto& [id, by] : seen) {
+    if (by.nodes < OutlierOptions{}.count_min || 2 * by.nodes <= nodes.size()) continue;
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      if (!present[i].contains(id) && !names_part_of(failed[i], id))
+        view.outliers.push_back({.host = nodes[i]->host,
+                                 .id = id,
+                                 .value = {},
+                                 .unit = by.unit,
+                                 .remark = fmt::format("is missing: {} of {} nodes have it", by.nodes, nodes.size())});
+  }
+}
+
 }  // namespace
 
 FleetView compare_fleet(std::span<const NodeReport> nodes, double percent_min) {
@@ -42,10 +74,13 @@ FleetView compare_fleet(std::span<const NodeReport> nodes, double percent_min) {
       if (f.verdict == CheckVerdict::kFail)
         view.outliers.push_back({.host = node.host,
                                  .id = f.id,
-                                 .value = f.value.value_or(0),
+                                 .value = f.value,
                                  .unit = f.unit,
                                  .remark = "failed by itself: " + f.reason});
-  const auto failed = static_cast<std::ptrdiff_t>(view.outliers.size());
+  std::map<std::string, std::vector<const NodeReport*>> levels;
+  for (const NodeReport& node : nodes) levels[node.level].push_back(&node);
+  for (const auto& [level, of_level] : levels) add_missing(of_level, view);
+  const auto named = static_cast<std::ptrdiff_t>(view.outliers.size());
   for (const auto& [id, column] : columns_of(nodes)) {
     const OutlierOptions options{.better = column.better};
     if (column.values.size() < options.count_min) continue;
@@ -65,7 +100,7 @@ FleetView compare_fleet(std::span<const NodeReport> nodes, double percent_min) {
                                .remark = {}});
     }
   }
-  std::sort(view.outliers.begin() + failed, view.outliers.end(), [](const FleetOutlier& a, const FleetOutlier& b) {
+  std::sort(view.outliers.begin() + named, view.outliers.end(), [](const FleetOutlier& a, const FleetOutlier& b) {
     return std::make_tuple(-std::abs(a.score), std::tie(a.host, a.id)) <
            std::make_tuple(-std::abs(b.score), std::tie(b.host, b.id));
   });

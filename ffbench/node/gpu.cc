@@ -178,14 +178,14 @@ class VendorLibrary final : public GpuLibrary {
     return cuda.count();
   }
 
-  Result<GpuMemoryReport> test_memory(int index, double share) override {
+  Result<GpuMemoryReport> test_memory(int index, double share, std::uint64_t bytes_max) override {
     FF_TRY_ASSIGN(const Cuda cuda, Cuda::open(folder_));
     FF_TRY_ASSIGN(const auto session, cuda.start(index));
-    FF_TRY_ASSIGN(GpuMemoryReport report, test_blocks(cuda, share, kBlockBytes));
+    FF_TRY_ASSIGN(GpuMemoryReport report, test_blocks(cuda, share, bytes_max));
     return report;
   }
 
-  Result<GpuGemmReport> stress_gemm(int index, double share, int order) override {
+  Result<GpuGemmReport> stress_gemm(int index, double share, int order, std::uint64_t bytes_max) override {
     constexpr int kOrderMin = 16, kOrderMax = 4096;
     if (order < kOrderMin || order > kOrderMax)
       return fail(Errc::kInvalidArgument,
@@ -194,21 +194,21 @@ class VendorLibrary final : public GpuLibrary {
     FF_TRY_ASSIGN(const auto session, cuda.start(index));
     FF_TRY_ASSIGN(const Cublas cublas, Cublas::open(folder_));
     const auto bytes = static_cast<std::size_t>(order) * static_cast<std::size_t>(order) * 4;
-    FF_TRY_ASSIGN(const GpuBlocks blocks, GpuBlocks::fill(cuda, share, bytes));
+    FF_TRY_ASSIGN(const GpuBlocks blocks, GpuBlocks::fill(cuda, share, bytes, bytes_max));
     return GemmTest(cuda, cublas, order).run(blocks);
   }
 
  private:
   // Large blocks first. A full test takes what is left over in small ones, while the large ones are still held.
-  static Result<GpuMemoryReport> test_blocks(const Cuda& cuda, double share, std::size_t block_bytes) {
-    auto large = GpuBlocks::fill(cuda, share, block_bytes);
+  static Result<GpuMemoryReport> test_blocks(const Cuda& cuda, double share, std::uint64_t bytes_max) {
+    auto large = GpuBlocks::fill(cuda, share, kBlockBytes, bytes_max);
     if (!large) {
-      FF_TRY_ASSIGN(const GpuBlocks small, GpuBlocks::fill(cuda, share, kSmallBlockBytes));
+      FF_TRY_ASSIGN(const GpuBlocks small, GpuBlocks::fill(cuda, share, kSmallBlockBytes, bytes_max));
       return MemoryTest(cuda, small).run();
     }
     FF_TRY_ASSIGN(GpuMemoryReport report, MemoryTest(cuda, *large).run());
-    if (share < 1) return report;
-    const auto rest = GpuBlocks::fill(cuda, share, kSmallBlockBytes);
+    if (share < 1 || report.bytes_tested >= bytes_max) return report;
+    const auto rest = GpuBlocks::fill(cuda, share, kSmallBlockBytes, bytes_max - report.bytes_tested);
     if (!rest) return report;
     FF_TRY_ASSIGN(const GpuMemoryReport more, MemoryTest(cuda, *rest).run());
     report.bytes_tested += more.bytes_tested;

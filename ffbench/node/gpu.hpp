@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,16 +64,18 @@ struct GpuGemmReport {
 
 class GpuLibrary {
  public:
+  static constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+
   virtual ~GpuLibrary() = default;
 
   virtual Result<std::vector<GpuState>> states() = 0;
   virtual Result<int> count() = 0;
-  // Writes and reads back up to `share` (0..1] of the GPU's free memory: all of it is written with a pattern before any
-  // of it is checked, so that two addresses with one cell are seen.
-  virtual Result<GpuMemoryReport> test_memory(int index, double share) = 0;
-  // Fills `share` of the free memory with results of order x order products of small whole numbers, whose row sums are
-  // known exactly (fp32 and TF32 hold all partial sums), and checks every row.
-  virtual Result<GpuGemmReport> stress_gemm(int index, double share, int order) = 0;
+  // Writes and reads back up to `share` (0..1] of the GPU's free memory, and `bytes_max` at most: all of it is written
+  // with a pattern before any of it is checked, so that two addresses with one cell are seen.
+  virtual Result<GpuMemoryReport> test_memory(int index, double share, std::uint64_t bytes_max = kNoLimit) = 0;
+  // Fills `share` of the free memory, `bytes_max` at most, with results of order x order products of small whole
+  // numbers, whose row sums are known exactly (fp32 and TF32 hold all partial sums), and checks every row.
+  virtual Result<GpuGemmReport> stress_gemm(int index, double share, int order, std::uint64_t bytes_max = kNoLimit) = 0;
 };
 
 // `folder` holds libnvidia-ml.so.1, libcuda.so.1 and libcublas.so.13 or .12; empty: where the loader finds them.

@@ -89,7 +89,7 @@ Result<Findings> parse_findings(const std::string& text) {
 }  // namespace
 
 Findings run_isolated(const std::string& name, const std::string& measures, std::chrono::nanoseconds deadline,
-                      const std::function<Findings()>& check, const std::stop_token& stop) {
+                      const std::function<Findings()>& check, const std::stop_token& stop, DeadlineOf whose) {
   const auto alone = [&](CheckVerdict verdict, std::string reason, std::string fix) {
     return Findings{statement(name, measures, verdict, std::move(reason), std::move(fix))};
   };
@@ -111,6 +111,10 @@ Findings run_isolated(const std::string& name, const std::string& measures, std:
   const auto status = reap(child, Deadline::after(kReapWait));
   ::kill(-child, SIGKILL);  // what the child left behind
   if (end == End::kStopped) return alone(CheckVerdict::kSkip, "stopped before it was done", "run it again");
+  if (end == End::kDeadline && whose == DeadlineOf::kAll && status)
+    return alone(CheckVerdict::kWarn,
+                 fmt::format("cut short after {}: the time for all checks was up", format_duration(deadline)),
+                 "give more --timeout, or look for the check that took it");
   if (end == End::kDeadline)
     return alone(CheckVerdict::kFail,
                  fmt::format("hung: no answer within {}{}", format_duration(deadline),

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <stop_token>
 #include <string>
@@ -17,9 +18,13 @@
 
 namespace ff::bench {
 
-// Always at least one finding. `name` is the check's: a hang or crash is a finding of that id, kFail. A requested stop
-// ends the child at once: kSkip.
+// Whose time it is that a check has: its own, in which it must answer, or what is left for all checks together.
+enum class DeadlineOf : std::uint8_t { kCheck, kAll };
+
+// Always at least one finding. `name` is the check's: a hang or crash is a finding of that id, kFail. A check that the
+// time for all of them cuts off has not hung: kWarn. A requested stop ends the child at once: kSkip.
 Findings run_isolated(const std::string& name, const std::string& measures, std::chrono::nanoseconds deadline,
-                      const std::function<Findings()>& check, const std::stop_token& stop);
+                      const std::function<Findings()>& check, const std::stop_token& stop,
+                      DeadlineOf whose = DeadlineOf::kCheck);
 
 }  // namespace ff::bench

@@ -45,7 +45,18 @@ std::vector<Link> ethernet_links(const std::string& root) {
 
 std::string speed_text(double bits_per_second) { return fmt::format("{:g} Gb/s", bits_per_second / 1e9); }
 
-Finding state_finding(const Link& link) {
+// A port that had no link since the kernel came up may be a spare one without a cable: that warns, unless every link
+// must have a speed. A profile that has its speed misses it, and fails it.
+Finding down_finding(const NodeContext& context, const std::string& id, const std::string& name,
+                     const std::string& state, bool never_up, const std::string& fix) {
+  const bool may_be_spare = never_up && !context.link_bits_per_second;
+  return statement(
+      id, "state of " + name, may_be_spare ? CheckVerdict::kWarn : CheckVerdict::kFail,
+      fmt::format("{} is {}{}", name, state.empty() ? "without a state" : state, never_up ? " and never was up" : ""),
+      (may_be_spare ? "switch it off if it is a spare port, or " : "") + fix + name);
+}
+
+Finding state_finding(const NodeContext& context, const Link& link) {
   const std::string state = text_of(link.folder + "/operstate");
   const std::string flags_text = text_of(link.folder + "/flags");
   const unsigned flags = static_cast<unsigned>(std::strtoul(flags_text.c_str(), nullptr, 16));
@@ -54,8 +65,8 @@ Finding state_finding(const Link& link) {
   if (state == "up" || state == "unknown") return statement(id, measures, CheckVerdict::kPass, state);
   if ((flags & kInterfaceUp) == 0)
     return statement(id, measures, CheckVerdict::kSkip, "switched off: " + link.name + " is not in use");
-  return statement(id, measures, CheckVerdict::kFail, link.name + " is " + state,
-                   "check cable, transceiver and switch port of " + link.name);
+  const bool never_up = text_of(link.folder + "/carrier_up_count") == "0";
+  return down_finding(context, id, link.name, state, never_up, "check cable, transceiver and switch port of ");
 }
 
 // The speed of the fastest link of the same kind is what this one should have, unless told.
@@ -113,7 +124,7 @@ void add_ethernet(Findings& findings, const NodeContext& context) {
   std::map<std::string, double> best;
   for (const Link& link : links) best[link.kind] = std::max(best[link.kind], link.bits_per_second.value_or(0));
   for (const Link& link : links) {
-    findings.push_back(state_finding(link));
+    findings.push_back(state_finding(context, link));
     if (findings.back().verdict != CheckVerdict::kPass) continue;
     if (link.bits_per_second) findings.push_back(speed_finding(context, link, best[link.kind]));
     if (auto duplex = duplex_finding(link)) findings.push_back(std::move(*duplex));
@@ -128,32 +139,51 @@ std::optional<double> infiniband_rate(const std::string& text) {
   return gigabits && text.find("Gb/sec") != std::string::npos ? std::optional(*gigabits * 1e9) : std::nullopt;
 }
 
-void add_infiniband(Findings& findings, const NodeContext& context) {
-  const std::string devices = context.root + "/sys/class/infiniband";
-  double best = 0;
-  for (const std::string& device : machine::entries_of(devices))
-    for (const std::string& port : machine::entries_of(devices + "/" + device + "/ports"))
-      best = std::max(best, infiniband_rate(text_of(devices + "/" + device + "/ports/" + port + "/rate")).value_or(0));
+// Ports of all devices, up or not.
+std::vector<Link> infiniband_links(const std::string& root) {
+  std::vector<Link> links;
+  const std::string devices = root + "/sys/class/infiniband";
   for (const std::string& device : machine::entries_of(devices)) {
+    const std::string about = devices + "/" + device + "/device/";
     for (const std::string& port : machine::entries_of(devices + "/" + device + "/ports")) {
       const std::string folder = devices + "/" + device + "/ports/" + port;
-      const std::string name = device + "-" + port;
-      const std::string state = text_of(folder + "/state");  // "4: ACTIVE"
-      const bool active = state.find("ACTIVE") != std::string::npos;
-      findings.push_back(statement("link." + name + ".state", "state of " + name,
-                                   active ? CheckVerdict::kPass : CheckVerdict::kFail,
-                                   active ? state : name + " is " + (state.empty() ? "without a state" : state),
-                                   active ? "" : "check cable, switch port and subnet manager of " + name));
-      if (!active) continue;
-      const Link link{.name = name,
-                      .folder = folder,
-                      .kind = "infiniband",
-                      .bits_per_second = infiniband_rate(text_of(folder + "/rate"))};
-      if (link.bits_per_second) findings.push_back(speed_finding(context, link, best));
-      const auto [errors, which] = sum_counters(
-          folder + "/counters", {"link_downed", "link_error_recovery", "symbol_error", "local_link_integrity_errors"});
-      findings.push_back(errors_finding("link." + name + ".errors", name, errors, which));
+      links.push_back(
+          {.name = device + "-" + port,
+           .folder = folder,
+           .kind = text_of(about + "vendor") + ":" + text_of(about + "device") + ":" + text_of(folder + "/link_layer"),
+           .bits_per_second = infiniband_rate(text_of(folder + "/rate"))});
     }
+  }
+  return links;
+}
+
+bool is_active(const Link& port) { return text_of(port.folder + "/state").find("ACTIVE") != std::string::npos; }
+
+Finding port_state_finding(const NodeContext& context, const Link& port) {
+  const std::string id = "link." + port.name + ".state";
+  const std::string state = text_of(port.folder + "/state");  // "4: ACTIVE"
+  if (is_active(port)) return statement(id, "state of " + port.name, CheckVerdict::kPass, state);
+  const std::string physical = text_of(port.folder + "/phys_state");  // "2: Polling": there is nobody at the other end
+  const bool no_peer = physical.find("Polling") != std::string::npos || physical.find("Disabled") != std::string::npos;
+  const auto downed = number_of<std::uint64_t>(text_of(port.folder + "/counters/link_downed"));
+  return down_finding(context, id, port.name, state, no_peer && downed.value_or(0) == 0,
+                      "check cable, switch port and subnet manager of ");
+}
+
+void add_infiniband(Findings& findings, const NodeContext& context) {
+  const auto ports = infiniband_links(context.root);
+  // A port that is down states the rate it would begin with, so it counts for nothing here.
+  std::map<std::string, double> best;
+  for (const Link& port : ports)
+    if (is_active(port)) best[port.kind] = std::max(best[port.kind], port.bits_per_second.value_or(0));
+  for (const Link& port : ports) {
+    findings.push_back(port_state_finding(context, port));
+    if (!is_active(port)) continue;
+    if (port.bits_per_second) findings.push_back(speed_finding(context, port, best[port.kind]));
+    const auto [errors, which] =
+        sum_counters(port.folder + "/counters",
+                     {"link_downed", "link_error_recovery", "symbol_error", "local_link_integrity_errors"});
+    findings.push_back(errors_finding("link." + port.name + ".errors", port.name, errors, which));
   }
 }
 

@@ -1,5 +1,7 @@
 // Processor, memory, storage and loopback under load. Wrong results fail; rates are judged by profiles (profile.hpp).
 #include <fmt/core.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 
@@ -12,6 +14,7 @@
 #include "ffbench/node/checks.hpp"
 #include "ffbench/node/tcp_counters.hpp"
 #include "libcommon/base/byte_size.hpp"
+#include "libcommon/base/file.hpp"
 #include "libcommon/machine/facts.hpp"
 
 namespace ff::bench {
@@ -22,6 +25,8 @@ using std::chrono::milliseconds, std::chrono::seconds;
 constexpr std::uint64_t kQuickMemoryBytes = 256 * kMiB;
 constexpr std::uint64_t kQuickStorageBytes = 128 * kMiB;
 constexpr std::uint64_t kFullStorageBytes = 8 * kGiB;
+// Others need the space meanwhile: a test takes a quarter of what is free at most, and less than this is no test.
+constexpr std::uint64_t kStorageShare = 4, kStorageBytesMin = 16 * kMiB;
 constexpr std::uint64_t kLatencyBytes = 256 * kMiB;
 
 Finding rate(std::string id, std::string measures, double value, std::string unit, Better better, std::string reason) {
@@ -50,6 +55,14 @@ std::uint64_t available_memory() {
   return machine::number_of<std::uint64_t>(machine::field_of(machine::text_of("/proc/meminfo"), "MemAvailable"))
              .value_or(0) *
          kKiB;
+}
+
+// Bytes that files in this folder could take; what lies in memory, no more than there is.
+Result<std::uint64_t> free_for_tests(const std::string& folder) {
+  struct statfs info{};
+  if (::statfs(folder.c_str(), &info) != 0) return fail(errno_error(folder));
+  const std::uint64_t free = static_cast<std::uint64_t>(info.f_bavail) * static_cast<std::uint64_t>(info.f_bsize);
+  return info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC ? std::min(free, available_memory()) : free;
 }
 
 }  // namespace
@@ -133,8 +146,14 @@ Findings check_memory_test(const NodeContext& context) {
 
 Findings check_storage(const NodeContext& context) {
   const std::string measures = "storage of " + context.folder;
-  const auto probe = context.probe_storage(context.folder, context.full() ? kFullStorageBytes : kQuickStorageBytes,
-                                           context.full() ? seconds(30) : seconds(2), {});
+  const auto free = context.free_space ? context.free_space(context.folder) : free_for_tests(context.folder);
+  const std::uint64_t wanted = context.full() ? kFullStorageBytes : kQuickStorageBytes;
+  const std::uint64_t bytes = free ? std::min(wanted, *free / kStorageShare) : wanted;  // the probe says what is wrong
+  if (bytes < kStorageBytesMin)
+    return {statement("storage", measures, CheckVerdict::kWarn,
+                      fmt::format("not tested: {} are free, which others may need", format_byte_size(*free)),
+                      "free space in it, or name another --folder")};
+  const auto probe = context.probe_storage(context.folder, bytes, context.full() ? seconds(30) : seconds(2), {});
   if (!probe) {
     Finding f = unmeasured("storage", measures, probe.error());
     if (probe.error().code() == Errc::kNotFound || probe.error().code() == Errc::kExhausted) {
@@ -145,6 +164,7 @@ Findings check_storage(const NodeContext& context) {
   }
   Finding truth = statement("storage.wrong", "blocks that came back other than written", CheckVerdict::kPass,
                             "all bytes came back as written");
+  if (!probe->direct) truth.reason += " (no direct I/O here: the page cache may have answered)";
   truth.value = static_cast<double>(probe->verify_errors);
   truth.threshold = 0;
   if (probe->verify_errors > 0) {

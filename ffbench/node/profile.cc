@@ -168,23 +168,21 @@ Result<Profile> read_profile(const std::string& path) {
 }
 
 void judge_by_profile(Findings& checks, const Profile& profile, const std::set<std::string>& ran) {
-  std::set<std::string> seen, skipped, spoken;  // ids with a value; checks that were skipped; ids and checks named
+  std::set<std::string, std::less<>> seen, skipped, failed;  // ids with a value; without one, by verdict
   for (Finding& finding : checks) {
     const auto metric = profile.metrics.find(finding.id);
-    spoken.insert(finding.id);
-    if (finding.verdict == CheckVerdict::kSkip) skipped.emplace(finding.id);
-    if (finding.verdict != CheckVerdict::kPass && finding.verdict != CheckVerdict::kSkip)
-      spoken.emplace(check_of(finding.id));
+    if (finding.verdict == CheckVerdict::kSkip) skipped.insert(finding.id);
+    if (finding.verdict >= CheckVerdict::kWarn && !finding.value) failed.insert(finding.id);
     if (!finding.value || metric == profile.metrics.end()) continue;
     seen.insert(finding.id);
     judge(finding, profile, metric->second);
   }
   for (const auto& [id, metric] : profile.metrics) {
-    const std::string check(check_of(id));
-    if (seen.contains(id) || !ran.contains(check)) continue;
-    const bool could_not = skipped.contains(check) || skipped.contains(id);
-    // A check that failed as a whole (it hung) has said what there is to say.
-    if (spoken.contains(check) && !could_not) continue;
+    if (seen.contains(id) || !ran.contains(std::string(check_of(id)))) continue;
+    const bool could_not = names_part_of(skipped, id);
+    // A check, or a part of it, that failed as a whole (it hung) has said what there is to say of what is below it.
+    // What failed beside it has not: a link that counts errors says nothing of one that is gone.
+    if (!could_not && names_part_of(failed, id)) continue;
     checks.push_back(
         statement(id, "a value that good nodes have", could_not ? CheckVerdict::kWarn : CheckVerdict::kFail,
                   could_not ? "was not measured here, but on good nodes" : "is missing: good nodes have it",

@@ -4,7 +4,8 @@
 //           least three results, or nothing is known of the spread.
 // Judging   A value counts as worse when it is worse than the median by more than `sigmas` robust deviations AND by at
 //           least `warn_percent` (warn) or `fail_percent` (fail) of the median. What good nodes measured and this one
-//           did not is a warning when the check was skipped, and a failure when the check ran (a link or GPU is gone).
+//           did not is a warning when the check was skipped, and a failure when the check ran (a link or GPU is gone),
+//           unless the check or that part of it failed as a whole: it has been named then.
 // File      JSON (so YAML too), schema ff.node_profile/1; people may edit limits and values.
 // Threads   Pure functions but for the file.
 #pragma once

@@ -24,8 +24,10 @@ Findings run_checks(std::span<const Check> checks, const NodeContext& context, c
     }
     if (options.before) options.before(check);
     const auto own = context.full() ? check.deadline_full : check.deadline_quick;
-    const auto findings =
-        run_isolated(check.name, check.what, std::min(own, end.remaining()), [&] { return check.run(context); }, stop);
+    const auto left = end.remaining();
+    const auto findings = run_isolated(
+        check.name, check.what, std::min<std::chrono::nanoseconds>(own, left), [&] { return check.run(context); }, stop,
+        left < own ? DeadlineOf::kAll : DeadlineOf::kCheck);
     all.insert(all.end(), findings.begin(), findings.end());
   }
   return all;

@@ -20,7 +20,7 @@ struct ValidatorOptions {
   std::function<void(const Check&)> before = {};
 };
 
-// A check that the time does not reach is a warning: nobody knows what it would have found.
+// A check that the time for all does not reach, or cuts off, is a warning: nobody knows what it would have found.
 Findings run_checks(std::span<const Check> checks, const NodeContext& context, const ValidatorOptions& options,
                     const std::stop_token& stop);
 

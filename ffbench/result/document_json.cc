@@ -20,6 +20,8 @@ using report::JsonCursor;
 using report::JsonWriter;
 
 constexpr std::size_t kDocumentBytesMax = 64u << 20;
+constexpr std::size_t kHistogramBytesMax = 512u << 20;  // of a document: those of 128 x 128 pairs
+constexpr std::size_t kDocumentSamplesMax = 1'000'000;
 constexpr std::size_t kSamplesMax = 10'000;  // of one metric: its interval costs 2000 times as many draws
 
 struct Percentile {
@@ -153,7 +155,13 @@ Result<std::int64_t> read_count(const JsonCursor& at, std::string_view name) {
   return value;
 }
 
-Result<Metric> read_metric(const JsonCursor& at) {
+// What a document may still ask for: small text can stand for much memory and much work.
+struct Budget {
+  std::size_t histogram_bytes = kHistogramBytesMax;
+  std::size_t samples = kDocumentSamplesMax;
+};
+
+Result<Metric> read_metric(const JsonCursor& at, Budget& budget) {
   Metric metric;
   FF_TRY_ASSIGN(metric.name, at.text("name"));
   FF_TRY_ASSIGN(metric.unit, at.text("unit"));
@@ -164,6 +172,9 @@ Result<Metric> read_metric(const JsonCursor& at) {
   FF_TRY_ASSIGN(const auto items, samples.items());
   if (items.size() > kSamplesMax)
     return samples.error(fmt::format("has {} samples, more than {}", items.size(), kSamplesMax));
+  if (items.size() > budget.samples)
+    return fail(Errc::kExhausted, fmt::format("more than {} samples in all", kDocumentSamplesMax));
+  budget.samples -= items.size();
   for (const JsonCursor& item : items) {
     FF_TRY_ASSIGN(const double sample, item.number());
     metric.samples.push_back(sample + 0.0);  // -0 would read back as 0
@@ -171,7 +182,7 @@ Result<Metric> read_metric(const JsonCursor& at) {
   return metric;
 }
 
-Result<Latency> read_latency(const JsonCursor& at) {
+Result<Latency> read_latency(const JsonCursor& at, Budget& budget) {
   Latency latency;
   FF_TRY_ASSIGN(latency.name, at.text("name"));
   FF_TRY_ASSIGN(const JsonCursor encoded, at.member("encoded"));
@@ -180,6 +191,10 @@ Result<Latency> read_latency(const JsonCursor& at) {
   if (!bytes) return encoded.error(bytes.error().message());
   auto histogram = metrics::Histogram::decode(*bytes);
   if (!histogram) return encoded.error(histogram.error().message());
+  const std::size_t counted = histogram->counts().size_bytes();
+  if (counted > budget.histogram_bytes)
+    return fail(Errc::kExhausted, fmt::format("more than {} bytes of histograms in all", kHistogramBytesMax));
+  budget.histogram_bytes -= counted;
   latency.histogram = std::move(*histogram);
   return latency;
 }
@@ -200,13 +215,15 @@ Result<std::vector<T>> read_named(const JsonCursor& at, std::string_view name, R
   return all;
 }
 
-Result<Row> read_row(const JsonCursor& at) {
+Result<Row> read_row(const JsonCursor& at, Budget& budget) {
   Row row;
   FF_TRY_ASSIGN(row.name, at.text("name"));
   FF_TRY_ASSIGN(const JsonCursor parameters, at.member("parameters"));
   FF_TRY_ASSIGN(row.parameters, read_fields(parameters));
-  FF_TRY_ASSIGN(row.metrics, read_named<Metric>(at, "metrics", read_metric));
-  FF_TRY_ASSIGN(row.latencies, read_named<Latency>(at, "latencies", read_latency));
+  FF_TRY_ASSIGN(row.metrics,
+                read_named<Metric>(at, "metrics", [&](const JsonCursor& m) { return read_metric(m, budget); }));
+  FF_TRY_ASSIGN(row.latencies,
+                read_named<Latency>(at, "latencies", [&](const JsonCursor& l) { return read_latency(l, budget); }));
   FF_TRY_ASSIGN(row.error, at.text("error"));
   return row;
 }
@@ -283,7 +300,9 @@ Result<Document> parse_document(std::string_view text) {
   FF_TRY_ASSIGN(document.machine, read_named<FieldGroup>(at, "machine", read_group));
   FF_TRY_ASSIGN(const JsonCursor warnings, at.member("warnings"));
   FF_TRY_ASSIGN(document.warnings, read_texts(warnings));
-  FF_TRY_ASSIGN(document.rows, read_named<Row>(at, "rows", read_row));
+  Budget budget;
+  FF_TRY_ASSIGN(document.rows,
+                read_named<Row>(at, "rows", [&](const JsonCursor& row) { return read_row(row, budget); }));
   return document;
 }
 

@@ -6,7 +6,7 @@
 //          A histogram is in "encoded": base64 of metrics::Histogram::encode().
 // Read     What was computed is not read: samples and histograms are what counts. Unknown members are ignored, so that
 //          a later version can add some; another schema is refused.
-// Bounds   64 MiB of text, 32 levels; a histogram never takes more than 1 MiB.
+// Bounds   64 MiB of text, 32 levels; a histogram never takes more than 1 MiB, all of them 512 MiB; a million samples.
 // Errors   of parse_document: kCorrupt, which names the place: "rows[2].metrics[0].unit: is missing"; kExhausted
 //          beyond a bound.
 // Threads  Pure functions.

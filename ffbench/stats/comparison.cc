@@ -46,12 +46,25 @@ Interval interval_of_ratio(double ratio, const SideError& base, const SideError&
           ratio * std::exp(t * std::sqrt(current.above + base.below))};
 }
 
-// Without ratios: different only where the intervals of the medians are apart.
+// Without ratios: different where the intervals of the medians are apart. There is no band to call them the same by.
 Verdict verdict_of_medians(std::span<const double> base, std::span<const double> current, CompareOptions options) {
   const Interval a = median_interval(base, options.confidence), b = median_interval(current, options.confidence);
   if (b.low > a.high) return verdict_of(true, options.better);
   if (b.high < a.low) return verdict_of(false, options.better);
-  return Verdict::kSame;
+  return Verdict::kUnknown;
+}
+
+Verdict verdict_of_ratio(double ratio, const Interval& interval, CompareOptions options) {
+  const auto within = [&](double band) { return interval.low >= 1 - band && interval.high <= 1 + band; };
+  if (within(options.threshold)) return Verdict::kSame;
+  if (!interval.contains(1)) return verdict_of(ratio > 1, options.better);
+  return within(options.tolerance) ? Verdict::kSame : Verdict::kUnknown;
+}
+
+Comparison decided(Comparison result, Verdict verdict, Doubt doubt) {
+  result.verdict = verdict;
+  result.doubt = verdict == Verdict::kUnknown ? doubt : Doubt::kNone;
+  return result;
 }
 
 }  // namespace
@@ -67,10 +80,20 @@ std::string_view verdict_name(Verdict verdict) noexcept {
   return "unknown";
 }
 
+std::string_view doubt_name(Doubt doubt) noexcept {
+  switch (doubt) {
+    case Doubt::kFewSamples: return "too few samples";
+    case Doubt::kNoRatio: return "values not above 0";
+    case Doubt::kNoisy: return "too noisy";
+    case Doubt::kNone: break;
+  }
+  return "";
+}
+
 Comparison compare_samples(std::span<const double> base, std::span<const double> current, CompareOptions options) {
-  FF_ASSERT(options.threshold >= 0 && options.confidence > 0 && options.confidence < 1, options.threshold,
-            options.confidence);
-  Comparison result{median(base), median(current), kNone, {kNone, kNone}, Verdict::kUnknown};
+  FF_ASSERT(options.threshold >= 0 && options.tolerance >= 0, options.threshold, options.tolerance);
+  FF_ASSERT(options.confidence > 0 && options.confidence < 1, options.confidence);
+  Comparison result{median(base), median(current), kNone, {kNone, kNone}, Verdict::kUnknown, Doubt::kFewSamples};
   if (base.empty() || current.empty()) return result;
   const bool all_positive = std::ranges::min(base) > 0 && std::ranges::min(current) > 0;
   if (all_positive) result.ratio = result.current / result.base;
@@ -79,19 +102,12 @@ Comparison compare_samples(std::span<const double> base, std::span<const double>
   };
   if (all_equal(base) && all_equal(current)) {
     if (all_positive) result.ratio_interval = {1, 1};
-    result.verdict = Verdict::kSame;
-    return result;
+    return decided(result, Verdict::kSame, Doubt::kNone);
   }
   if (base.size() < 2 || current.size() < 2) return result;
-  if (!all_positive) {
-    result.verdict = verdict_of_medians(base, current, options);
-    return result;
-  }
-  const Interval& interval = result.ratio_interval =
-      interval_of_ratio(result.ratio, log_error(base), log_error(current), options.confidence);
-  const bool within = interval.low >= 1 - options.threshold && interval.high <= 1 + options.threshold;
-  result.verdict = interval.contains(1) || within ? Verdict::kSame : verdict_of(result.ratio > 1, options.better);
-  return result;
+  if (!all_positive) return decided(result, verdict_of_medians(base, current, options), Doubt::kNoRatio);
+  result.ratio_interval = interval_of_ratio(result.ratio, log_error(base), log_error(current), options.confidence);
+  return decided(result, verdict_of_ratio(result.ratio, result.ratio_interval, options), Doubt::kNoisy);
 }
 
 }  // namespace ff::bench

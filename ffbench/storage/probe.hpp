@@ -2,7 +2,8 @@
 //
 // Method   Writes a file of seeded blocks in 1 MiB pieces with O_DIRECT where the file system has it, syncs it, reads
 //          all of it back and compares every byte; then 4 KiB random reads at depth 16, and 4 KiB writes with a sync
-//          each. The file lies in a folder of its own and is removed.
+//          each. The file loses its name as soon as it is open, so that nothing stays even after kill -9. Where there
+//          is no direct I/O, the file is synced and its cached pages are dropped before it is read back.
 // Errors   kExhausted (no space), kPermission, kNotFound, kIo name the path. Wrong bytes are no error but
 //          verify_errors.
 // Threads  One call at a time for a folder.
@@ -25,9 +26,11 @@ struct StorageProbe {
   double fsync_p99_ns = 0;
   double randread_p99_ns = 0;       // of 4 KiB at depth 16
   std::uint64_t verify_errors = 0;  // blocks of 1 MiB that came back other than written
+  bool direct = true;               // false: through the page cache, which may have answered
 };
 
-// `duration` bounds each of the timed parts; `bytes` is rounded up to whole MiB.
+// `duration` bounds each of the random parts, and twice as much the writing and the reading back of `bytes`, which is
+// rounded up to whole MiB: slow storage is given and asked less.
 Result<StorageProbe> probe_storage(const std::string& folder, std::uint64_t bytes, std::chrono::nanoseconds duration,
                                    std::stop_token stop);
 // The same over any Env, so that tests can put a simulated disk below. `path` is made, or written over; the caller

@@ -89,8 +89,10 @@ Result<> prepare_file(const std::string& path, std::uint64_t offset, std::uint64
   FF_TRY_ASSIGN(const auto env, runtime::RealEnv::create({}));
   return env->run([](runtime::Env& on, std::string p, std::uint64_t at, std::uint64_t bytes, std::uint64_t s, bool d,
                      std::stop_token t) -> Task<Result<>> {
-    FF_CO_TRY_ASSIGN(const auto file, co_await on.disk().open(p, {.write = true, .create = true, .direct = d}));
-    const Result<> laid_out = co_await lay_out(on, *file, at, bytes, s, t);
+    FF_CO_TRY_ASSIGN(const auto file,
+                     co_await on.disk().open(p, {.write = true, .create = true, .exclusive = true, .direct = d}));
+    const std::uint64_t step = file->alignment();  // direct files take nothing less
+    const Result<> laid_out = co_await lay_out(on, *file, at, (bytes + step - 1) / step * step, s, t);
     const Result<> closed = co_await file->close();
     co_return laid_out ? closed : laid_out;
   }(*env, path, offset, size, seed, direct, stop));
@@ -99,6 +101,8 @@ Result<> prepare_file(const std::string& path, std::uint64_t offset, std::uint64
 Result<> drop_cache(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail(errno_error(path + ": open"));
+  // The kernel keeps pages that are not yet written.
+  if (::fsync(fd.get()) != 0) return fail(errno_error(path + ": sync"));
   if (const int failed = ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED); failed != 0)
     return fail(errno_error(path + ": drop cached pages", failed));
   return {};

@@ -34,11 +34,12 @@ Result<std::vector<StorageReading>> run_each(std::span<const JobTarget> targets,
 Result<StorageReading> run_jobs(std::span<const JobTarget> targets, Engine engine, std::chrono::nanoseconds duration,
                                 std::stop_token stop);
 
-// Makes sure that [offset, offset + size) of the file holds seeded data and is durable; creates the file.
+// Makes a file whose [offset, offset + size) holds seeded data and is durable; a direct one is rounded up to what
+// direct I/O takes. kAlreadyExists: there is one, or a link.
 Result<> prepare_file(const std::string& path, std::uint64_t offset, std::uint64_t size, std::uint64_t seed,
                       bool direct, std::stop_token stop);
 
-// Asks the kernel to forget the cached pages of a file (after a sync).
+// Syncs a file and asks the kernel to forget its cached pages.
 Result<> drop_cache(const std::string& path);
 
 }  // namespace ff::bench

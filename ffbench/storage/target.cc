@@ -115,8 +115,10 @@ std::string use_of_device(unsigned major, unsigned minor, const std::string& roo
 Result<TargetFacts> look_at(const std::string& path) {
   struct stat about{};
   if (::stat(path.c_str(), &about) != 0) {
-    if (errno == ENOENT) return TargetFacts{};
-    return fail(errno_error(path));
+    if (errno != ENOENT) return fail(errno_error(path));
+    if (::lstat(path.c_str(), &about) == 0)
+      return fail(Errc::kInvalidArgument, path + ": is a link to nothing (remove it, or make what it names)");
+    return TargetFacts{};
   }
   TargetFacts facts{.exists = true, .block_device = S_ISBLK(about.st_mode)};
   if (facts.block_device) {

@@ -19,7 +19,7 @@ struct TargetFacts {
   std::uint64_t bytes = 0;
 };
 
-// Of a file or block device. kInvalidArgument for anything else (folders, pipes).
+// Of a file or block device. kInvalidArgument for anything else (folders, pipes, links to nothing).
 Result<TargetFacts> look_at(const std::string& path);
 
 // Refuses writes that could destroy something. `root` is "" or a folder with proc/ and sys/ for tests.

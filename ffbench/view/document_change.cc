@@ -84,16 +84,32 @@ void compare_rows(const Row& base, const Row& current, DocumentChange& change, d
                                             report::printable(metric.unit), report::printable(other->unit)));
       continue;
     }
-    change.changes.push_back(
-        {base.name, metric.name, metric.unit,
-         compare_samples(metric.samples, other->samples,
-                         {.better = metric.better, .threshold = change.threshold, .confidence = confidence})});
+    change.changes.push_back({base.name, metric.name, metric.unit,
+                              compare_samples(metric.samples, other->samples,
+                                              {.better = metric.better,
+                                               .threshold = change.threshold,
+                                               .tolerance = change.tolerance,
+                                               .confidence = confidence})});
   }
   for (const Metric& metric : current.metrics)
     if (named(base.metrics, metric.name) == nullptr) change.only_current.push_back(current.name + ": " + metric.name);
 }
 
 Cell number(double value) { return std::isfinite(value) ? Cell(value) : Cell(); }
+
+std::string verdict_text(const Comparison& c) {
+  const std::string verdict(verdict_name(c.verdict));
+  return c.doubt == Doubt::kNone ? verdict : fmt::format("{}: {}", verdict, doubt_name(c.doubt));
+}
+
+std::string advice(const DocumentChange& change) {
+  const std::size_t noisy = change.count(Doubt::kNoisy);
+  if (noisy == 0) return {};
+  return fmt::format(
+      "{} too noisy: the interval holds 1 and reaches beyond 1 +- {:g}% (measure with more --repeat or a longer "
+      "--duration, on a quieter machine)\n",
+      noisy, change.tolerance * 100);
+}
 
 std::string render_text(const DocumentChange& change) {
   report::Table table("ff.bench.compare/1", {{"row", "ROW"},
@@ -109,7 +125,7 @@ std::string render_text(const DocumentChange& change) {
     table.add_row({one.row, one.metric, format_quantity(c.base, one.unit), format_quantity(c.current, one.unit),
                    number(c.ratio),
                    known ? Cell(fmt::format("{:.3f}..{:.3f}", c.ratio_interval.low, c.ratio_interval.high)) : Cell(),
-                   std::string(verdict_name(c.verdict))});
+                   verdict_text(c)});
   }
   for (const std::string& name : change.only_base)
     table.add_row({name, Cell(), Cell(), Cell(), Cell(), Cell(), std::string("removed")});
@@ -119,7 +135,8 @@ std::string render_text(const DocumentChange& change) {
          fmt::format("{} worse, {} better, {} changed, {} same, {} unknown; {} removed, {} added\n",
                      change.count(Verdict::kWorse), change.count(Verdict::kBetter), change.count(Verdict::kChanged),
                      change.count(Verdict::kSame), change.count(Verdict::kUnknown), change.only_base.size(),
-                     change.only_current.size());
+                     change.only_current.size()) +
+         advice(change);
 }
 
 }  // namespace
@@ -129,8 +146,13 @@ std::size_t DocumentChange::count(Verdict verdict) const {
       std::ranges::count_if(changes, [&](const MetricChange& one) { return one.comparison.verdict == verdict; }));
 }
 
-DocumentChange compare_documents(const Document& base, const Document& current, double threshold) {
-  DocumentChange change{.threshold = threshold};
+std::size_t DocumentChange::count(Doubt doubt) const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(changes, [&](const MetricChange& one) { return one.comparison.doubt == doubt; }));
+}
+
+DocumentChange compare_documents(const Document& base, const Document& current, double threshold, double tolerance) {
+  DocumentChange change{.threshold = threshold, .tolerance = tolerance};
   warn_of_machines(base, current, change.warnings);
   warn_of_method(base, current, change.warnings);
   const auto before = by_name(base.rows), after = by_name(current.rows);
@@ -155,8 +177,10 @@ std::string render_change(const DocumentChange& change, report::Format format) {
                                              {"ratio", "RATIO"},
                                              {"ratio_low", "LOW"},
                                              {"ratio_high", "HIGH"},
-                                             {"verdict", "VERDICT"}});
+                                             {"verdict", "VERDICT"},
+                                             {"reason", "REASON"}});
   table.set_header("threshold", change.threshold);
+  table.set_header("tolerance", change.tolerance);
   for (const Verdict verdict :
        {Verdict::kWorse, Verdict::kBetter, Verdict::kChanged, Verdict::kSame, Verdict::kUnknown})
     table.set_header(std::string(verdict_name(verdict)), static_cast<std::int64_t>(change.count(verdict)));
@@ -165,11 +189,12 @@ std::string render_change(const DocumentChange& change, report::Format format) {
   for (const MetricChange& one : change.changes) {
     const Comparison& c = one.comparison;
     table.add_row({one.row, one.metric, one.unit, number(c.base), number(c.current), number(c.ratio),
-                   number(c.ratio_interval.low), number(c.ratio_interval.high), std::string(verdict_name(c.verdict))});
+                   number(c.ratio_interval.low), number(c.ratio_interval.high), std::string(verdict_name(c.verdict)),
+                   c.doubt == Doubt::kNone ? Cell() : Cell(std::string(doubt_name(c.doubt)))});
   }
   const auto lone = [&](const std::vector<std::string>& names, const char* verdict) {
     for (const std::string& name : names)
-      table.add_row({name, Cell(), Cell(), Cell(), Cell(), Cell(), Cell(), Cell(), std::string(verdict)});
+      table.add_row({name, Cell(), Cell(), Cell(), Cell(), Cell(), Cell(), Cell(), std::string(verdict), Cell()});
   };
   lone(change.only_base, "removed");
   lone(change.only_current, "added");

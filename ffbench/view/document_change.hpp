@@ -21,7 +21,8 @@ struct MetricChange {
 };
 
 struct DocumentChange {
-  double threshold = 0.01;
+  double threshold = kDefaultThreshold;     // of CompareOptions
+  double tolerance = kDefaultTolerance;     // likewise
   std::vector<MetricChange> changes = {};   // in the order of the base
   std::vector<std::string> only_base = {};  // names of rows, or "row: metric"
   std::vector<std::string> only_current = {};
@@ -29,12 +30,15 @@ struct DocumentChange {
   std::vector<std::string> warnings = {};
 
   std::size_t count(Verdict verdict) const;
+  std::size_t count(Doubt doubt) const;
 };
 
-DocumentChange compare_documents(const Document& base, const Document& current, double threshold);
+DocumentChange compare_documents(const Document& base, const Document& current, double threshold,
+                                 double tolerance = kDefaultTolerance);
 
-// One line a metric; rows that stand in one document only follow, with the verdict "removed" or "added". Schema
-// ff.bench.compare/1. Text ends with a line of totals.
+// One line a metric; rows that stand in one document only follow, with the verdict "removed" or "added". An unknown
+// verdict has its reason beside it: after a colon in the text, in "reason" elsewhere (null for other verdicts). Schema
+// ff.bench.compare/1. Text ends with a line of totals, and one that says what to do where noise hides the answer.
 std::string render_change(const DocumentChange& change, report::Format format);
 
 }  // namespace ff::bench

@@ -236,6 +236,13 @@ void add_figures(const std::string& command, const std::vector<Source>& sources,
     const Metric& metric = *metric_of(*having[0].row, name);
     // Metrics of one name and another unit do not belong on this axis.
     std::erase_if(having, [&](const Source& source) { return metric_of(*source.row, name)->unit != metric.unit; });
+    // A sum beside the pairs that it is of has no place in their map.
+    std::vector<Source> pairs, others;
+    for (const Source& source : having) (pair_of({source}) ? pairs : others).push_back(source);
+    if (pairs.size() > 1 && !others.empty() && pair_of(pairs)) {
+      figures.push_back(bars_of(command, metric, others));
+      having = std::move(pairs);
+    }
     if (const auto pair = pair_of(having)) {
       std::map<std::string, std::vector<Source>> by_label;
       for (const Source& source : having) by_label[source.label].push_back(source);

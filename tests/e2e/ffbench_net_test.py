@@ -114,6 +114,51 @@ class Net(unittest.TestCase):
         for repeat in range(2):  # of one run
             self.assertAlmostEqual(total[repeat] / sum(p[repeat] for p in pairs), 1, places=6)
 
+    def test_rows_of_one_run_stay_together_whatever_the_warm_up(self):
+        rows = self.measure('all2all', '--local', '3', '--repeat', '2', '--duration', '150ms', '--warmup', '150ms')
+        for repeat in range(2):
+            pairs = sum(self.metric(row, 'bandwidth')[repeat] for row in rows[1:])
+            self.assertAlmostEqual(self.metric(rows[0], 'bandwidth')[repeat] / pairs, 1, places=6)
+
+    def test_each_agent_runs_where_it_was_told(self):
+        processors = sorted(os.sched_getaffinity(0))
+        if len(processors) < 2:
+            self.skipTest('needs two processors')
+        for transport in ('tcp', 'ff'):
+            rows = self.measure('bw', '--local', '--transport', transport, '--cpus', str(processors[0]),
+                                '--peer-cpus', str(processors[1]), *MOMENT)
+            self.assertEqual(len(rows), 1)
+
+    def test_our_own_agents_are_no_foreign_load(self):
+        done = run('bw', '--local', '--repeat', '3', '--duration', '500ms', '--json')
+        document = json.loads(done.stdout)
+        used = sum(self.metric(document['rows'][0], 'bandwidth')) > 0
+        load = [group['fields'] for group in document['machine'] if group['name'] == 'load']
+        self.assertTrue(used and load)
+        # Others may be busy on this machine too; but not all that works is foreign.
+        busy = self.busy_share(lambda: run('bw', '--local', '--repeat', '3', '--duration', '500ms', '--json'))
+        document = json.loads(busy[1].stdout)
+        load = [group['fields'] for group in document['machine'] if group['name'] == 'load'][0]
+        self.assertLess(load['foreign_cpu_share'], busy[0] - 0.15)
+
+    def busy_share(self, work):
+        def times():
+            ticks = [int(t) for t in pathlib.Path('/proc/stat').read_text().split('\n')[0].split()[1:9]]
+            return sum(ticks[:3]), sum(ticks)
+        work0, all0 = times()
+        done = work()
+        work1, all1 = times()
+        return (work1 - work0) / (all1 - all0), done
+
+    def test_a_slow_host_does_not_keep_the_key_from_the_others(self):
+        with tempfile.TemporaryDirectory() as folder:
+            ssh = pathlib.Path(folder, 'ssh')
+            ssh.write_text('#!/bin/bash\nif [ "$1" = slow ]; then sleep 4; shift; exec sh -c "$1"; fi\nshift\n'
+                           'read -t 2 key || { echo "no key in time" >&2; exit 1; }\n{ echo "$key"; cat; } | sh -c "$1"\n')
+            ssh.chmod(0o755)
+            done = run('bw', '--hosts', 'slow,fast', '--ssh', str(ssh), '--timeout', '20s', *MOMENT)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_incast_has_both_columns_and_their_ratio(self):
         rows = self.measure('incast', '--local', '2', '-s', '256K', *MOMENT)
         self.assertEqual(len(rows), 3)
@@ -193,7 +238,8 @@ class Net(unittest.TestCase):
         for arguments in (['bw'], ['bw', '--local', '--netns', '2'], ['bw', '--local', '1'], ['bw', '--local', 'x'],
                           ['bw', '--local', '-s', '0'], ['bw', '--local', '-s', '1K', '-b', '1K'],
                           ['bw', '--local', '--tls'], ['lat', '--local', '--rate', '5', '-n', '3'], ['serve'],
-                          ['mesh', '--local', '-s', '1K,2K'], ['bw', '--local', '--cc', 'reno', '--transport', 'uds']):
+                          ['mesh', '--local', '-s', '1K,2K'], ['mesh', '127.0.0.1:1', '127.0.0.1:1', '--insecure'],
+                          ['bw', '127.0.0.1:1', '--insecure', '--transport', 'ff', '--planes', '2'], ['bw', '--local', '--cc', 'reno', '--transport', 'uds']):
             done = run(*arguments)
             self.assertEqual(done.returncode, 2, (arguments, done.stderr))
         done = run('bw', '--local', '--cc', 'nonesuch', *MOMENT)

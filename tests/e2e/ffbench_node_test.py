@@ -102,9 +102,10 @@ class Node(OnANode):
         start = time.monotonic()
         code, _, checks = self.node('--only', 'gpu_memory', '--gpu-libraries', FAKE_GPU, '--timeout', '2s',
                                     environment={'FAKE_GPU_HANG': 'cuInit'})
-        self.assertLess(time.monotonic() - start, 60)
-        self.assertEqual(code, 20)
-        self.assertIn('hung', checks['gpu_memory']['reason'])
+        self.assertLess(time.monotonic() - start, 30)
+        # The time for all checks was up before the check's own: that says nothing about the GPU.
+        self.assertEqual(code, 10)
+        self.assertIn('cut short', checks['gpu_memory']['reason'])
 
     def test_missing_libraries_are_a_reason_and_no_fault(self):
         code, _, checks = self.node('--only', 'gpu', '--gpu-libraries', self.folder)
@@ -224,7 +225,7 @@ class WithoutRoot(OnANode):
         code, report, checks = self.node('--only', 'storage', '--only', 'space', '--folder', self.folder, under=self.under)
         self.assertIn((code, report['verdict']), ((0, 'fit'), (10, 'warn')))
         self.assertEqual(checks['storage']['verdict'], 'skip')
-        self.assertIn(f'{self.folder}: cannot make a folder there: Permission denied', checks['storage']['reason'])
+        self.assertIn(f'{self.folder}: cannot make a file there: Permission denied', checks['storage']['reason'])
         self.assertGreater(checks['space.folder']['value'], 0)
 
     def test_own_folder_is_measured(self):

@@ -212,6 +212,51 @@ TEST(FfbenchNet, AnOpenLoopCountsAStallAgainstEveryRequestThatWasDueInIt) {
   EXPECT_TRUE(bench.result()) << bench.result().error().message();
 }
 
+TEST(FfbenchNet, AnOpenLoopCountsRequestsThatItsSenderNeverCameTo) {
+  // 2000 requests a second of 1 MB, of which the link takes 956: the queue fills, and the sender falls behind. All 2000
+  // of the window are due.
+  Bench bench(2, link_of(Latency::constant(50us), 1e9));
+  bench.control([](Controller& controller) -> Task<Result<>> {
+    FF_CO_TRY_ASSIGN(const TestFigures figures,
+                     co_await controller.run_test(latency_test(1'000'000, 2000), {{0, 1}}, 1, RunTiming::of(1s)));
+    EXPECT_NEAR(static_cast<double>(figures.flows.at(0).round_trip.count()), 2000, 2);
+    co_return {};
+  });
+  EXPECT_TRUE(bench.result()) << bench.result().error().message();
+}
+
+TEST(FfbenchNet, LeadAndTailCoverWhatAgentsStartApart) {
+  Bench bench(2, link_of(Latency::constant(50us), 1e9));
+  bench.world().network().model(2, 1).latency = Latency::constant(100ms);
+  bench.world().network().model(1, 2).latency = Latency::constant(100ms);
+  bench.control([](Controller& controller) -> Task<Result<>> {
+    FF_CO_TRY(co_await controller.describe());
+    EXPECT_GE(controller.round_trip(), 200ms);
+    EXPECT_LE(controller.round_trip(), 210ms);
+    co_return {};
+  });
+  EXPECT_TRUE(bench.result()) << bench.result().error().message();
+}
+
+TEST(FfbenchNet, ADeadBystanderIsNoQuickOne) {
+  Bench bench(4, link_of(Latency::constant(50us), 1e9));
+  bench.control([&bench](Controller& controller) -> Task<Result<>> {
+    bench.world().after(150ms, [&bench] { bench.world().kill(3, testing::Kill::kProcess); });
+    const IncastSpec spec{.receiver = 0,
+                          .senders = {1, 2},
+                          .bystander = 3,
+                          .piece_bytes = 256u << 10,
+                          .grants = false,
+                          .bystander_rate = 1000};
+    FF_CO_TRY_ASSIGN(const IncastFigures figures, co_await controller.run_incast(spec, RunTiming::of(500ms)));
+    EXPECT_GT(figures.unanswered, 100u);
+    EXPECT_NEAR(static_cast<double>(figures.bystander.count()), 500, 2);
+    EXPECT_GE(figures.bystander.percentile(0.9), 5'000'000'000);  // the controller's timeout
+    co_return {};
+  });
+  EXPECT_TRUE(bench.result()) << bench.result().error().message();
+}
+
 TEST(FfbenchNet, AllToAllSharesWhatEachPairHas) {
   Bench bench(4, link_of(Latency::constant(50us), 1e9));
   // Both ways: else the answers to the quick way's pushes would wait in the slow one's queue.

@@ -1,6 +1,11 @@
 #include "ffbench/measure/load.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <ctime>
 
 namespace ff::bench {
 namespace {
@@ -35,6 +40,27 @@ TEST(LoadBetween, OwnTimeCountedMoreFinelyIsNoNegativeLoad) {
   const CpuTimes begin{}, end{1'000'000'000, 0, 2'000'000'000};
   EXPECT_EQ(load_between(begin, end, 1'009'000'000)->foreign, 0);
   EXPECT_FALSE(load_between(begin, {0, 0, 100'000'000}, 0));
+}
+
+TEST(OwnCpu, CountsAChildThatStillLives) {
+  const std::int64_t before = own_cpu_ns();
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto end = std::clock() + CLOCKS_PER_SEC / 2;
+    while (std::clock() < end) {
+    }
+    ::pause();
+    ::_exit(0);
+  }
+  std::int64_t used = 0;
+  for (int i = 0; i < 200 && used < 450'000'000; ++i) {
+    ::usleep(50'000);
+    used = own_cpu_ns() - before;
+  }
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_GE(used, 450'000'000);
 }
 
 }  // namespace

@@ -46,5 +46,18 @@ TEST(AgentProcess, WaitsNoLongerThanItsDeadlineAndEndsWhatItStarted) {
   // The destructors: cat ends with its input, sleep is killed after kEndWait.
 }
 
+TEST(AgentProcess, ManyThatDoNotEndHaveOneDeadlineTogether) {
+  std::vector<AgentProcess> processes;
+  for (int i = 0; i < 3; ++i) {
+    auto process = AgentProcess::start("b", {"/bin/sleep", "1000"});
+    ASSERT_TRUE(process);
+    processes.push_back(std::move(*process));
+  }
+  const auto began = std::chrono::steady_clock::now();
+  AgentProcess::end(processes);
+  processes.clear();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 2 * kEndWait);
+}
+
 }  // namespace
 }  // namespace ff::bench

@@ -77,6 +77,13 @@ TEST(Mesh, JudgesNobodyAmongTwoAndBearsHoles) {
   EXPECT_TRUE(judge_mesh(holes, Better::kHigher).clean());
 }
 
+TEST(Mesh, APairThatWasNotMeasuredIsAFinding) {
+  Matrix matrix = even(4, 1e9);
+  matrix[2][3] = std::nullopt;
+  EXPECT_EQ(describe_mesh(judge_mesh(matrix, Better::kHigher), matrix, kNames, "bandwidth"),
+            std::vector<std::string>{"pair c -> d was not measured: bandwidth unknown"});
+}
+
 TEST(Mesh, TheMapHasARowForEachHostAndStarsTheSlow) {
   Matrix matrix = even(4, 1e9);
   matrix[1][2] = 2.5e8;

@@ -115,5 +115,60 @@ TEST(SocketLoops, AnOpenLoopCountsRequestsWithoutAnswerUntilTheEnd) {
   EXPECT_GE(asking.round_trip.max(), 200'000'000);
 }
 
+TEST(SocketLoops, ASpinningOpenLoopWaitsForAnswersUnderWayToo) {
+  // Every answer takes 300 ms; `stop` comes while the last are under way.
+  Pair ends;
+  SocketLoop asking;
+  asking.rate = 100;
+  asking.spin = true;
+  asking.tail_ns = 5'000'000'000;
+  std::jthread answerer([&] {
+    std::byte byte{};
+    std::vector<std::chrono::steady_clock::time_point> came;
+    std::jthread sender([&] {
+      std::this_thread::sleep_for(600ms);
+      const std::vector<std::byte> answers(200);
+      (void)::send(ends.b.get(), answers.data(), came.size(), MSG_NOSIGNAL);
+    });
+    came.reserve(200);
+    for (int i = 0; i < 20 && ::recv(ends.b.get(), &byte, 1, 0) == 1; ++i)
+      came.push_back(std::chrono::steady_clock::now());
+  });
+  asking.window_from = ticks_now();
+  std::jthread stopper([&] {
+    std::this_thread::sleep_for(195ms);
+    asking.window_until = ticks_now();
+    asking.stop = true;
+  });
+  std::vector<std::byte> message(1);
+  EXPECT_TRUE(open_ask_loop(ends.a.get(), message, asking));
+  EXPECT_EQ(asking.unanswered, 0u);
+  EXPECT_GE(asking.answered, 15u);
+}
+
+TEST(SocketLoops, ASenderThatWasStuckCountsWhatWasDueInNoTime) {
+  // 10^8 a second for half a second, and nobody reads: some thousands fit into the socket, the others are due all the
+  // same.
+  Pair ends;
+  SocketLoop asking;
+  asking.rate = 1e8;
+  asking.tail_ns = 1'000'000;
+  asking.window_from = ticks_now();
+  std::chrono::steady_clock::time_point freed;
+  std::jthread stopper([&] {
+    std::this_thread::sleep_for(500ms);
+    asking.window_until = ticks_now();
+    asking.stop = true;
+    freed = std::chrono::steady_clock::now();
+    ::shutdown(ends.a.get(), SHUT_RDWR);
+  });
+  std::vector<std::byte> message(1000);
+  EXPECT_FALSE(open_ask_loop(ends.a.get(), message, asking));
+  stopper.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - freed, 250ms);
+  EXPECT_GE(asking.unanswered, 45'000'000u);
+  EXPECT_EQ(asking.unanswered, asking.round_trip.count());
+}
+
 }  // namespace
 }  // namespace ff::bench

@@ -73,6 +73,14 @@ TEST_F(Gpu, NamesWhatNvmlCounts) {
   EXPECT_EQ(find(findings, "gpu.count")->value, 1);
 }
 
+// At rest a GPU lowers it: profiles and fleets must not compare it.
+TEST_F(Gpu, ComparesTheWidthOfALinkAndNotItsGenerationAtRest) {
+  const auto findings = check_gpu_state(context());
+  ASSERT_NE(find(findings, "gpu.0.pcie_generation"), nullptr);
+  EXPECT_EQ(find(findings, "gpu.0.pcie_generation")->better, Better::kNeither);
+  EXPECT_EQ(find(findings, "gpu.0.pcie_width")->better, Better::kHigher);
+}
+
 TEST_F(Gpu, TestsEveryByteItCanGetAndFindsAStuckBit) {
   const auto good = open_gpu_library(FF_FAKE_GPU)->test_memory(0, 1);
   ASSERT_TRUE(good.has_value()) << good.error().message();
@@ -85,6 +93,17 @@ TEST_F(Gpu, TestsEveryByteItCanGetAndFindsAStuckBit) {
   EXPECT_NE(bad->first.find("offset 0x1000 of block 0: expected 0x55555555, found 0x5555555d"), std::string::npos)
       << bad->first;
   expect_finding(check_gpu_memory(context()), "gpu_memory.0", CheckVerdict::kFail, "0x1000");
+}
+
+// Quick tests must not take longer on larger GPUs.
+TEST_F(Gpu, TestsNoMoreThanItWasAskedFor) {
+  constexpr std::uint64_t kMost = 64u << 20;
+  const auto memory = open_gpu_library(FF_FAKE_GPU)->test_memory(0, 1, kMost);
+  ASSERT_TRUE(memory.has_value()) << memory.error().message();
+  EXPECT_EQ(memory->bytes_tested, kMost);
+  const auto gemm = open_gpu_library(FF_FAKE_GPU)->stress_gemm(0, 1, 64, 1u << 20);
+  ASSERT_TRUE(gemm.has_value()) << gemm.error().message();
+  EXPECT_EQ(gemm->bytes_filled, 1u << 20);
 }
 
 TEST_F(Gpu, FindsAWrongElementOfAProduct) {

@@ -45,6 +45,37 @@ TEST(StorageCheck, NamesADiskThatFails) {
   expect_finding(check_storage(context), "storage", CheckVerdict::kFail, "no space");
 }
 
+// 8 GiB are wanted, and others need the space meanwhile.
+TEST(StorageCheck, TakesAQuarterOfWhatIsFreeAtMost) {
+  auto context = NodeTree().context();
+  context.level = Level::kFull;
+  std::uint64_t asked = 0;
+  context.probe_storage = [&](const std::string&, std::uint64_t bytes, auto&&...) -> Result<StorageProbe> {
+    asked = bytes;
+    return good_disk();
+  };
+  context.free_space = [](const std::string&) -> Result<std::uint64_t> { return 6ull << 30; };
+  check_storage(context);
+  EXPECT_EQ(asked, 3ull << 29);
+  context.free_space = [](const std::string&) -> Result<std::uint64_t> { return 100ull << 30; };
+  check_storage(context);
+  EXPECT_EQ(asked, 8ull << 30);
+  asked = 0;
+  context.free_space = [](const std::string&) -> Result<std::uint64_t> { return 20ull << 20; };
+  expect_finding(check_storage(context), "storage", CheckVerdict::kWarn, "not tested");
+  EXPECT_EQ(asked, 0u);
+}
+
+TEST(StorageCheck, SaysWhenACacheMayHaveAnswered) {
+  auto context = NodeTree().context();
+  context.probe_storage = [](auto&&...) -> Result<StorageProbe> {
+    StorageProbe probe = good_disk();
+    probe.direct = false;
+    return probe;
+  };
+  expect_finding(check_storage(context), "storage.wrong", CheckVerdict::kPass, "page cache");
+}
+
 TEST(GemmCheck, NamesAFlippedBit) {
   auto context = NodeTree().context();
   context.inject_gemm = GemmInjection{.row = 17, .column = 5, .bit = 23};

@@ -93,6 +93,32 @@ TEST(Profile, SaysWhatIsMissing) {
   EXPECT_EQ(not_asked.size(), 1u);
 }
 
+// One HCA counts errors, which warns; the other is gone. The warning must not hide that.
+TEST(Profile, AWarningOfOneDeviceHidesNoOtherThatIsMissing) {
+  Profile profile;
+  profile.metrics["link.mlx5_0-1.speed"] = {.median = 25e9};
+  profile.metrics["link.mlx5_1-1.speed"] = {.median = 25e9};
+  Findings checks{value("link.mlx5_0-1.speed", 25e9, Better::kHigher),
+                  statement("link.mlx5_0-1.errors", "x", CheckVerdict::kWarn, "3 symbol_error", "watch")};
+  judge_by_profile(checks, profile, {"link"});
+  expect_finding(checks, "link.mlx5_1-1.speed", CheckVerdict::kFail, "is missing");
+  EXPECT_EQ(checks.size(), 3u);
+}
+
+// A part that failed or was skipped as a whole has said so for all values below it.
+TEST(Profile, APartThatFailedSpeaksForItsValuesAlone) {
+  Profile profile;
+  profile.metrics["gpu_gemm.0.rate"] = {.median = 1e12};
+  profile.metrics["gpu_gemm.1.rate"] = {.median = 1e12};
+  profile.metrics["gpu_gemm.10.rate"] = {.median = 1e12};
+  Findings checks{statement("gpu_gemm.0", "x", CheckVerdict::kSkip, "no cuBLAS"),
+                  statement("gpu_gemm.1", "x", CheckVerdict::kFail, "cublasSgemm failed", "reset")};
+  judge_by_profile(checks, profile, {"gpu_gemm"});
+  EXPECT_EQ(checks.size(), 4u);
+  expect_finding(checks, "gpu_gemm.0.rate", CheckVerdict::kWarn, "was not measured");
+  expect_finding(checks, "gpu_gemm.10.rate", CheckVerdict::kFail, "is missing");
+}
+
 TEST(Profile, KeepsAStricterThresholdOfTheCheck) {
   Findings checks = node("x", 100, 90).checks;
   checks[0].threshold = 99e9;
@@ -144,6 +170,34 @@ TEST(Fleet, NamesTheOutlier) {
   EXPECT_EQ(view.outliers[1].id, "memory_bandwidth.copy");
   EXPECT_NEAR(view.outliers[1].worse_percent, 30, 1);
   EXPECT_EQ(view.compared, 2u);
+}
+
+TEST(Fleet, NamesTheNodeThatLacksWhatTheOthersHave) {
+  auto nodes = good_nodes();
+  for (NodeReport& node : nodes) node.checks.push_back(value("gpu.count", 8, Better::kHigher));
+  nodes.push_back(node("blind", 100, 90));
+  nodes.back().checks.push_back(statement("gpu", "x", CheckVerdict::kSkip, "no GPU library"));
+  nodes.push_back(node("full", 100, 90));  // another level has other values
+  nodes.back().level = "full";
+  const FleetView view = compare_fleet(nodes);
+  ASSERT_EQ(view.outliers.size(), 1u);
+  EXPECT_EQ(view.outliers[0].host, "blind");
+  EXPECT_EQ(view.outliers[0].id, "gpu.count");
+  EXPECT_NE(view.outliers[0].remark.find("5 of 6"), std::string::npos) << view.outliers[0].remark;
+}
+
+// It has said itself what is wrong; and what half of a mixed fleet has is missing nowhere.
+TEST(Fleet, MissesNothingOfAPartThatFailedOrThatOnlyHalfOfTheNodesHave) {
+  auto nodes = good_nodes();
+  for (NodeReport& node : nodes) node.checks.push_back(value("gpu.0.pcie_width", 16, Better::kHigher));
+  nodes.push_back(node("broken", 100, 90));
+  nodes.back().checks.push_back(statement("gpu", "x", CheckVerdict::kFail, "hung", "x"));
+  const FleetView failed = compare_fleet(nodes);
+  ASSERT_EQ(failed.outliers.size(), 1u);
+  EXPECT_EQ(failed.outliers[0].id, "gpu");
+  nodes.pop_back();
+  for (const auto& plain : good_nodes()) nodes.push_back(plain);
+  EXPECT_TRUE(compare_fleet(nodes).outliers.empty());
 }
 
 TEST(Fleet, JudgesNobodyAmongThree) {

@@ -64,6 +64,49 @@ TEST(LinkCheck, ReadsInfiniBandPorts) {
   expect_finding(findings, "link.mlx5_2-1.speed", CheckVerdict::kFail, "100 Gb/s instead of 200 Gb/s");
 }
 
+TEST(LinkCheck, ComparesInfiniBandPortsOfOneKindAlone) {
+  NodeTree tree;
+  const auto add = [&](const std::string& name, const std::string& device, const std::string& rate) {
+    const std::string folder = "sys/class/infiniband/" + name + "/";
+    tree.write(folder + "device/vendor", "0x15b3");
+    tree.write(folder + "device/device", device);
+    tree.write(folder + "ports/1/state", "4: ACTIVE");
+    tree.write(folder + "ports/1/rate", rate);
+  };
+  add("mlx5_0", "0x101b", "200 Gb/sec (4X HDR)");
+  add("mlx5_1", "0x1015", "25 Gb/sec (1X EDR)");
+  add("mlx5_2", "0x101b", "100 Gb/sec (2X HDR)");
+  const auto findings = check_link(tree.context());
+  expect_finding(findings, "link.mlx5_1-1.speed", CheckVerdict::kPass);
+  expect_finding(findings, "link.mlx5_2-1.speed", CheckVerdict::kFail, "100 Gb/s instead of 200 Gb/s");
+}
+
+// A port without a cable since boot may be meant; one that lost its link may not. A profile that has it fails it.
+TEST(LinkCheck, WarnsOfAPortThatNeverHadALink) {
+  NodeTree tree;
+  tree.add_nic("ens1", "down", 0);
+  tree.write("sys/class/net/ens1/carrier_up_count", "0");
+  tree.add_nic("ens2", "down", 0);
+  tree.write("sys/class/net/ens2/carrier_up_count", "1");
+  const auto port = [&](const std::string& name, const std::string& downed) {
+    const std::string folder = "sys/class/infiniband/" + name + "/ports/1/";
+    tree.write(folder + "state", "1: DOWN");
+    tree.write(folder + "phys_state", "2: Polling");
+    tree.write(folder + "counters/link_downed", downed);
+  };
+  port("mlx5_0", "0");
+  port("mlx5_1", "1");
+  const auto findings = check_link(tree.context());
+  expect_finding(findings, "link.ens1.state", CheckVerdict::kWarn, "ens1 is down and never was up");
+  expect_finding(findings, "link.ens2.state", CheckVerdict::kFail, "ens2 is down");
+  expect_finding(findings, "link.mlx5_0-1.state", CheckVerdict::kWarn, "never was up");
+  expect_finding(findings, "link.mlx5_1-1.state", CheckVerdict::kFail, "DOWN");
+  auto expecting = tree.context();
+  expecting.link_bits_per_second = 200e9;
+  expect_finding(check_link(expecting), "link.ens1.state", CheckVerdict::kFail);
+  expect_finding(check_link(expecting), "link.mlx5_0-1.state", CheckVerdict::kFail);
+}
+
 TEST(LinkCheck, SkipsWhereThereIsNoDevice) {
   expect_finding(check_link(NodeTree().context()), "link", CheckVerdict::kSkip);
 }

@@ -83,7 +83,8 @@ TEST(Validator, StopsInTime) {
                                         }),
                                   check("late", seconds(60), [] { return good("late"); })};
   const auto findings = run_checks(checks, {}, options, {});
-  expect_finding(findings, "slow", CheckVerdict::kFail, "hung");
+  // Nobody knows whether it would have answered in its own time.
+  expect_finding(findings, "slow", CheckVerdict::kWarn, "cut short");
   expect_finding(findings, "late", CheckVerdict::kWarn, "the time for all checks was up");
 }
 

@@ -151,5 +151,24 @@ TEST(ReadDocument, NamesTheFile) {
   EXPECT_NE(missing.error().message().find("/nonexistent/a.json"), std::string::npos);
 }
 
+TEST(ParseDocument, ManySmallHistogramsThatStandForMuchMemoryAreRefused) {
+  // 32 characters each, and 0.87 MB of counters: 700 of them are 609 MB.
+  const auto layout = metrics::HistogramLayout::make({.sub_bits = 12, .value_max = INT64_MAX});
+  ASSERT_TRUE(layout);
+  Document document = sample_document();
+  document.rows.resize(1);
+  document.rows[0].latencies = {{"l", metrics::Histogram(*layout)}};
+  json text = json::parse(to_json(document));
+  const json latency = text["rows"][0]["latencies"][0];
+  for (int i = 0; i < 700; ++i) {
+    json more = latency;
+    more["name"] = "l" + std::to_string(i);
+    text["rows"][0]["latencies"].push_back(more);
+  }
+  const auto parsed = parse_document(text.dump());
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().code(), Errc::kExhausted);
+}
+
 }  // namespace
 }  // namespace ff::bench

@@ -50,6 +50,15 @@ TEST(LookAt, TellsFilesFromFoldersAndFromNothing) {
   EXPECT_NE(wrong.error().message().find("neither a file nor a block device"), std::string::npos);
 }
 
+// Writing through it would make a file somewhere else, and removing it would take the link.
+TEST(LookAt, RefusesALinkToNothing) {
+  testing::TempFolder folder;
+  fs::create_symlink(folder.path() + "/absent", folder.path() + "/link");
+  const auto refused = look_at(folder.path() + "/link");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("link to nothing"), std::string::npos) << refused.error().message();
+}
+
 TEST(CheckMayWrite, AsksForForceBeforeAnExistingFileIsOverwritten) {
   testing::TempFolder folder;
   const std::string file = folder.path() + "/file";

@@ -9,6 +9,9 @@
 namespace ff::bench {
 namespace {
 
+// Three rounds that spread over 3 % give intervals of some +-6 %, beyond the default tolerance.
+constexpr double kTolerance = 0.1;
+
 bool mentions(const std::vector<std::string>& warnings, const std::string& what) {
   for (const std::string& warning : warnings)
     if (warning.find(what) != std::string::npos) return true;
@@ -16,7 +19,7 @@ bool mentions(const std::vector<std::string>& warnings, const std::string& what)
 }
 
 TEST(CompareDocuments, ADocumentIsTheSameAsItself) {
-  const auto change = compare_documents(sample_document(), sample_document(), 0.01);
+  const auto change = compare_documents(sample_document(), sample_document(), 0.01, kTolerance);
   EXPECT_EQ(change.changes.size(), 6u);
   EXPECT_EQ(change.count(Verdict::kSame), 6u);
   EXPECT_TRUE(change.only_base.empty());
@@ -60,11 +63,28 @@ TEST(CompareDocuments, WarnsOfOtherMachinesMethodsAndUnits) {
   EXPECT_EQ(change.changes.size(), 5u);
 }
 
+TEST(RenderChange, AnUnknownVerdictHasItsReason) {
+  Document base = sample_document(), current = sample_document();
+  base.rows[0].metrics[0].samples = {60, 80, 100, 120, 140};
+  current.rows[0].metrics[0].samples = {45, 65, 85, 105, 125};
+  const auto change = compare_documents(base, current, 0.01, kTolerance);
+  const std::string text = render_change(change, report::Format::kTable);
+  EXPECT_NE(text.find("unknown: too noisy"), std::string::npos) << text;
+  EXPECT_NE(text.find("5 same, 1 unknown"), std::string::npos) << text;
+  EXPECT_NE(text.find("1 too noisy: the interval holds 1 and reaches beyond 1 +- 10%"), std::string::npos) << text;
+  const auto json = nlohmann::json::parse(render_change(change, report::Format::kJson));
+  EXPECT_EQ(json["tolerance"], kTolerance);
+  EXPECT_EQ(json["unknown"], 1);
+  EXPECT_EQ(json["rows"][0]["verdict"], "unknown");
+  EXPECT_EQ(json["rows"][0]["reason"], "too noisy");
+  EXPECT_TRUE(json["rows"][1]["reason"].is_null());
+}
+
 TEST(RenderChange, TextAndJsonSayTheSame) {
   Document current = sample_document();
   for (double& x : current.rows[0].metrics[0].samples) x *= 2;
   current.rows.pop_back();
-  const auto change = compare_documents(sample_document(), current, 0.01);
+  const auto change = compare_documents(sample_document(), current, 0.01, kTolerance);
   const std::string text = render_change(change, report::Format::kTable);
   EXPECT_NE(text.find("0 worse, 1 better, 0 changed, 5 same, 0 unknown; 1 removed, 0 added"), std::string::npos)
       << text;

@@ -79,6 +79,20 @@ TEST(FiguresOf, PairsOfHostsAreAHeatMap) {
   EXPECT_EQ(all[0].values[3], 20);            // b to a
 }
 
+TEST(FiguresOf, ASumBesideItsPairsIsNoReasonToDrawNoMap) {
+  Document document;
+  document.rows.push_back(row_of("sum", {}, {6}));
+  for (const auto& [from, to] : {std::pair("a", "b"), std::pair("b", "a")})
+    document.rows.push_back(
+        row_of(std::string(from) + to, {{"from", std::string(from)}, {"to", std::string(to)}}, {3}));
+  const auto all = figures(document);
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].kind, Figure::Kind::kBars);
+  EXPECT_EQ(all[0].names, std::vector<std::string>{"sum"});
+  EXPECT_EQ(all[1].kind, Figure::Kind::kHeatMap);
+  EXPECT_EQ(all[1].names.size(), 2u);
+}
+
 TEST(FiguresOf, SeveralDocumentsAreSeriesOfOneFigure) {
   const std::vector<Document> two = {sample_document(), sample_document()};
   const std::vector<std::string> labels = {"before.json", "after.json"};
