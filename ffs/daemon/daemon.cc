@@ -12,6 +12,7 @@
 #include "libcommon/kv/etcd_store.hpp"
 #include "libcommon/kv/rocksdb_store.hpp"
 #include "libcommon/rpc/server.hpp"
+#include "libcommon/runtime/scope.hpp"
 #include "libcommon/runtime/sleep.hpp"
 
 namespace ff::ffs {
@@ -155,8 +156,15 @@ Task<Error> Daemon::ended() {
   }
 }
 
-// Who depends on others goes before them.
+// Under a context of its own: ours may be cancelled, and stores and farewells need time that is not.
 Task<void> Daemon::stop() {
+  runtime::Scope scope(env_);
+  scope.spawn(stop_all());
+  (void)co_await scope.join();
+}
+
+// Who depends on others goes before them.
+Task<void> Daemon::stop_all() {
   if (names_ != nullptr) co_await names_->stop();
   if (heartbeats_ != nullptr) co_await heartbeats_->stop();
   if (manager_ != nullptr && storage_ == nullptr) co_await manager_->stop();

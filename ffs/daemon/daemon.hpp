@@ -70,6 +70,7 @@ class Daemon {
   const std::string& about() const noexcept { return about_; }  // a line for the log: roles, address
 
  private:
+  runtime::Task<void> stop_all();
   runtime::Task<Result<>> start_manager();
   runtime::Task<Result<>> start_namespace();
   NodeInfo node_info() const;

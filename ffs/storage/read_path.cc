@@ -132,6 +132,7 @@ Task<Result<FetchChunkReply>> Target::fetch_chunk(rpc::ServerCall& call, const F
   co_await catch_up(request.chain(), request.chain_version());
   FetchChunkReply reply;
   reply.set_code(check_serving(request.chain(), request.chain_version()));
+  if (reply.code() == NOT_SERVING && request.exact()) reply.set_code(STORAGE_OK);
   if (reply.code() != STORAGE_OK) co_return reply;
   const AttemptPtr open = open_of(to_chunk(request.chunk()));
   if (open && open->whole) {

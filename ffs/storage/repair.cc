@@ -18,8 +18,15 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
   const ChainVersion under = mine->version;
   const std::uint64_t stay = stay_;
   std::string tried;
-  for (const TargetId from : mine->serving()) {
-    if (from == id_ || (only && from != *only)) continue;
+  // The last complete copy may be the bad one: then those that do not serve yet may have the very bytes that we have on
+  // record.
+  std::vector<std::pair<TargetId, bool>> sources;
+  for (const TargetId from : mine->serving()) sources.emplace_back(from, false);
+  for (const Member& member : mine->members) {
+    if (member.state == SYNCING || member.state == WAITING) sources.emplace_back(member.target, true);
+  }
+  for (const auto& [from, exact] : sources) {
+    if (from == id_ || (only && from != *only) || (exact && version)) continue;
     rpc::Client* const client = host_.peers.of(*view, from);
     if (client == nullptr) continue;
     const auto here = store_->info(chunk);
@@ -30,6 +37,7 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
     request.set_chain_version(under);
     request.set_target(number(from));
     set(*request.mutable_chunk(), chunk);
+    request.set_exact(exact);
     const auto reply = co_await ChunksClient(*client).fetch_chunk(request, {.timeout = options_.forward_timeout * 2,
                                                                             .attempts = 2,
                                                                             .wait_for_connection = false,
@@ -54,6 +62,10 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
     auto info = to_info(reply->image());
     if (!info || info->chunk != chunk || info->length > memory.size()) {
       tried += fmt::format("; target {}: an image that makes no sense", number(from));
+      continue;
+    }
+    if (exact && (!here || info->version != here->version || info->crc != here->crc || info->length != here->length)) {
+      tried += fmt::format("; target {}: does not serve, and has another version", number(from));
       continue;
     }
     // Never back: what is committed here may have been read here.

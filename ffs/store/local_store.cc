@@ -118,20 +118,26 @@ SpaceUse LocalChunkStore::space() const noexcept {
 
 Task<Result<>> LocalChunkStore::stop() {
   if (stopping_) co_return {};
-  if (!failed_) {
-    FF_CO_TRY(co_await sync());
-    stopping_ = true;
-    while (checkpoint_runs_ && !failed_) FF_CO_TRY(co_await checkpoint_ended_.wait());
-    checkpoint_wanted_ = true;
-    work_.set();
-    while ((checkpoint_wanted_ || checkpoint_runs_) && !failed_) FF_CO_TRY(co_await checkpoint_ended_.wait());
-  }
+  // Whatever comes of it (its context may be cancelled): what runs must end.
+  Result<> settled = co_await settle();
   stopping_ = true;
   scope_.cancel();
   (void)co_await scope_.join();
   Result<> closed = co_await files_->close();
   if (failed_) co_return std::unexpected(*failed_);
+  if (!settled) co_return settled;
   co_return closed;
+}
+
+Task<Result<>> LocalChunkStore::settle() {
+  if (failed_) co_return {};
+  FF_CO_TRY(co_await sync());
+  stopping_ = true;
+  while (checkpoint_runs_ && !failed_) FF_CO_TRY(co_await checkpoint_ended_.wait());
+  checkpoint_wanted_ = true;
+  work_.set();
+  while ((checkpoint_wanted_ || checkpoint_runs_) && !failed_) FF_CO_TRY(co_await checkpoint_ended_.wait());
+  co_return {};
 }
 
 }  // namespace ff::ffs

@@ -51,6 +51,8 @@ class LocalChunkStore final : public ChunkStore {
   runtime::Task<Result<>> stop() override;
 
  private:
+  // Everything is durable and checkpointed.
+  runtime::Task<Result<>> settle();
   struct Chunk {
     std::uint64_t installed = 0;  // batch with the record of its last install()
     CommittedRef committed;

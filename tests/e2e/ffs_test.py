@@ -64,6 +64,8 @@ class Cluster:
             self.server.terminate()
             code = self.server.wait(timeout=40)
             self.server = None
+            if 'assertion' in (log := (self.folder / 'log').read_text()):
+                raise AssertionError(f'a process did not end in order: {log[-2000:]}')
             return code
         return 0
 
