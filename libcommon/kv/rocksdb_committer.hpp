@@ -1,8 +1,10 @@
 // RocksdbCommitter: the thread that makes commits durable. While one round is written and synced the next gathers;
-// a round is one write and one sync, however many commits it holds.
+// a round is one write and one sync, however many commits it holds. A store that does not sync is written by flush()
+// itself while RocksDB would not make it wait: two hand-overs between threads cost ten times the write.
 //
 // Order      Versions are given before; rounds hold commits in the order of add().
-// Threads    add(), flush() and stop() on the Env's thread; results come back there, round by round, by Env::post().
+// Threads    add() and flush() on the Env's thread; results come back there, round by round: by Env::post(), or within
+//            flush() if it wrote them.
 // Failure    After a round that failed nothing is written any more: what was in that round is in doubt, later ones
 // fail.
 #pragma once
@@ -39,7 +41,9 @@ struct CommittedRound {
 class RocksdbCommitter {
  public:
   // `finished` runs on the Env's thread.
-  RocksdbCommitter(runtime::Env& env, RocksdbDatabase& database, std::function<void(CommittedRound)> finished);
+  // `sync`: as the database was opened.
+  RocksdbCommitter(runtime::Env& env, RocksdbDatabase& database, bool sync,
+                   std::function<void(CommittedRound)> finished);
   // Finishes what was added; its results may not come back any more.
   ~RocksdbCommitter();
 
@@ -49,12 +53,17 @@ class RocksdbCommitter {
 
  private:
   void work();
-  void write(CommittedRound& round);
+  // False: it would have waited for the disk, and nothing was done. Never with Tier::kAll.
+  bool write(CommittedRound& round, RocksdbDatabase::Tier tier);
+  bool write_without_waiting();
 
   runtime::Env& env_;
   RocksdbDatabase& database_;
   std::function<void(CommittedRound)> finished_;
-  std::optional<Error> broken_;  // of the thread
+  bool sync_;
+  std::optional<Error> broken_;  // of the thread that writes
+  // Commits added and not yet given back; of the Env's thread.
+  std::shared_ptr<std::size_t> outstanding_ = std::make_shared<std::size_t>(0);
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

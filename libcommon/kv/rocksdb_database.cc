@@ -103,19 +103,25 @@ class Database final : public RocksdbDatabase {
     return result;
   }
 
-  Result<> write_round(std::span<RoundEntry> entries) override {
+  Result<bool> write_round(std::span<RoundEntry> entries, Tier tier) override {
     rocksdb::WriteBatch batch;
     RoundValues values(entries);
     for (RoundEntry& entry : entries) {
-      FF_TRY_ASSIGN(const auto results, resolve_atomics(entry, values));
+      FF_TRY_ASSIGN(const auto results, resolve_atomics(entry, values, tier));
+      if (!results) return false;
       if (!entry.outcome) continue;
-      FF_TRY(append(batch, entry, results));
+      FF_TRY(append(batch, entry, *results));
       values.note(*entry.writes);
-      for (const auto& [key, value] : results) values.of(key) = std::optional(value);
+      for (const auto& [key, value] : *results) values.of(key) = std::optional(value);
     }
     const std::string version = encode_record(RecordKind::kLastVersion, entries.back().version);
     FF_TRY(check(batch.Put(opened_.meta.get(), kVersionKey, version)));
-    return check(db_.Write(durable_, &batch));
+    rocksdb::WriteOptions how = durable_;
+    how.no_slowdown = tier == Tier::kMemory;
+    const rocksdb::Status status = db_.Write(how, &batch);
+    if (status.IsIncomplete()) return false;
+    FF_TRY(check(status));
+    return true;
   }
 
   Result<std::uint64_t> next_lease_epoch(const std::string& name) override {
@@ -150,15 +156,19 @@ class Database final : public RocksdbDatabase {
     return how;
   }
 
-  // What the entry's atomic operations give. An operation that cannot be done becomes the entry's outcome.
-  Result<AtomicResults> resolve_atomics(RoundEntry& entry, RoundValues& values) {
+  // What the entry's atomic operations give; empty: not in memory. An operation that cannot be done becomes the
+  // entry's outcome.
+  Result<std::optional<AtomicResults>> resolve_atomics(RoundEntry& entry, RoundValues& values, Tier tier) {
     AtomicResults results;
+    rocksdb::ReadOptions latest;
+    latest.read_tier = tier == Tier::kMemory ? rocksdb::kBlockCacheTier : rocksdb::kReadAllTier;
     for (const auto& [key, write] : entry.writes->points()) {
       if (write.kind != PointWrite::Kind::kAtomic) continue;
       auto& present = values.of(key);
       if (!present) {
         std::string stored;
-        const rocksdb::Status status = db_.Get(rocksdb::ReadOptions(), opened_.data.get(), key, &stored);
+        const rocksdb::Status status = db_.Get(latest, opened_.data.get(), key, &stored);
+        if (status.IsIncomplete()) return std::nullopt;
         if (!status.ok() && !status.IsNotFound()) return fail(rocksdb_error(path_, status));
         present = status.ok() ? std::optional(std::move(stored)) : std::nullopt;
       }

@@ -32,7 +32,7 @@ class RocksdbDatabase {
   };
   using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
-  // Where a read may look: kMemory never waits for the disk.
+  // Where a read may look and a write may go: kMemory never waits for the disk.
   enum class Tier : std::uint8_t { kMemory, kAll };
 
   // One commit of a round.
@@ -57,9 +57,11 @@ class RocksdbDatabase {
   virtual Result<std::optional<RangeResult>> scan(const Snapshot& snapshot, const KeyRange& range, std::size_t limit,
                                                   std::size_t bytes_limit, bool reverse, Tier tier) = 0;
 
-  // Applies the commits in order, atomically, and returns when they are durable. After an error nothing is known about
-  // them, and the database must not be written any more.
-  virtual Result<> write_round(std::span<RoundEntry> entries) = 0;
+  // Applies the commits in order, atomically, and returns when they are durable (as durable as RocksdbOptions::sync
+  // asks). After an error nothing is known about them, and the database must not be written any more. False: it would
+  // have waited for the disk, and nothing was done; ask again with kAll, which never says so. kMemory is for stores
+  // that do not sync, and outcomes of entries that it leaves behind mean nothing.
+  virtual Result<bool> write_round(std::span<RoundEntry> entries, Tier tier) = 0;
   // One more than the last, durable.
   virtual Result<std::uint64_t> next_lease_epoch(const std::string& name) = 0;
 

@@ -35,7 +35,7 @@ constexpr Version kWatchWindow = 4096;
 
 class RocksdbStore final : public KvStore, private LeaseEpochs {
  public:
-  RocksdbStore(runtime::Env& env, std::string path, std::unique_ptr<RocksdbDatabase> database);
+  RocksdbStore(runtime::Env& env, const RocksdbOptions& options, std::unique_ptr<RocksdbDatabase> database);
 
   std::unique_ptr<Transaction> begin() override;
   Limits limits() const override { return limits_; }
@@ -127,9 +127,9 @@ class RocksdbTransaction final : public BufferedTransaction {
   SnapshotPtr snapshot_;
 };
 
-RocksdbStore::RocksdbStore(runtime::Env& env, std::string path, std::unique_ptr<RocksdbDatabase> database)
+RocksdbStore::RocksdbStore(runtime::Env& env, const RocksdbOptions& options, std::unique_ptr<RocksdbDatabase> database)
     : env_(env),
-      path_(std::move(path)),
+      path_(options.path),
       limits_(limits_of(path_)),
       database_(std::move(database)),
       resolver_(database_->version_at_open()),
@@ -137,10 +137,11 @@ RocksdbStore::RocksdbStore(runtime::Env& env, std::string path, std::unique_ptr<
       self_(std::make_shared<RocksdbStore*>(this)),
       scope_(env) {
   publish(database_->take_snapshot(database_->version_at_open()));
-  committer_ =
-      std::make_unique<RocksdbCommitter>(env_, *database_, [weak = std::weak_ptr(self_)](CommittedRound round) {
-        if (const auto store = weak.lock()) (*store)->round_finished(std::move(round));
-      });
+  committer_ = std::make_unique<RocksdbCommitter>(env_, *database_, options.sync,
+                                                  [weak = std::weak_ptr(self_)](CommittedRound round) {
+                                                    if (const auto store = weak.lock())
+                                                      (*store)->round_finished(std::move(round));
+                                                  });
   scope_.spawn(flush_when_all_have_added());
 }
 
@@ -255,7 +256,7 @@ Task<Result<std::optional<std::string>>> RocksdbStore::current_holder(std::strin
 Task<Result<>> RocksdbStore::drain() {
   while (pending_commits_ > 0) {
     committer_->flush();
-    FF_CO_TRY(co_await room_.wait());
+    if (pending_commits_ > 0) FF_CO_TRY(co_await room_.wait());
   }
   co_return {};
 }
@@ -281,7 +282,7 @@ Task<void> RocksdbStore::stop() {
 Task<Result<std::unique_ptr<KvStore>>> open_rocksdb_store(runtime::Env& env, RocksdbOptions options) {
   FF_CO_TRY_ASSIGN(auto opened, co_await runtime::offload(env, [&options] { return RocksdbDatabase::open(options); }));
   FF_CO_TRY_ASSIGN(auto database, std::move(opened));
-  co_return std::unique_ptr<KvStore>(new RocksdbStore(env, std::move(options.path), std::move(database)));
+  co_return std::unique_ptr<KvStore>(new RocksdbStore(env, options, std::move(database)));
 }
 
 }  // namespace ff::kv
