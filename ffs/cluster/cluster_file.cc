@@ -320,4 +320,8 @@ std::vector<net::PeerAddress> ClusterFile::managers() const {
   return addresses;
 }
 
+std::string cluster_bytes(const ClusterFile& cluster) {
+  return {reinterpret_cast<const char*>(cluster.id.data()), cluster.id.size()};
+}
+
 }  // namespace ff::ffs

@@ -71,6 +71,9 @@ struct ClusterFile {
   std::vector<net::PeerAddress> managers() const;
 };
 
+// The id as messages carry it: 16 bytes.
+std::string cluster_bytes(const ClusterFile& cluster);
+
 // A target's number: of the chain-th target in the folder-th folder of a node. Stable: it follows from the file alone.
 constexpr TargetId target_id(NodeId node, std::size_t folder, std::size_t index) noexcept {
   return TargetId{number(node) << 24 | static_cast<std::uint64_t>(folder + 1) << 12 |

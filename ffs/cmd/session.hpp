@@ -4,13 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "ffs/client/file_system.hpp"
-#include "ffs/cluster/cluster_file.hpp"
+#include "ffs/blocking/cluster_access.hpp"
 #include "libcommon/cli/app.hpp"
-
-namespace ff::runtime {
-class RealEnv;
-}
 
 namespace ff::ffs {
 
@@ -21,23 +16,14 @@ class ClusterOptions {
   ClusterOptions(const ClusterOptions&) = delete;
   ClusterOptions& operator=(const ClusterOptions&) = delete;
   void add_to(cli::Command& command);
-  // The file that --cluster or FF_CLUSTER names, else the first of $XDG_CONFIG_HOME/fire-flyer/cluster.yaml,
-  // ~/.config/fire-flyer/cluster.yaml and /etc/fire-flyer/cluster.yaml that exists. A folder stands for its
-  // cluster.yaml.
-  Result<ClusterFile> load() const;
+  // Of find_cluster_file().
+  Result<ClusterFile> load() const { return find_cluster_file(cluster_); }
   runtime::Duration timeout() const noexcept { return timeout_; }
 
  private:
   std::string cluster_;
   runtime::Duration timeout_ = std::chrono::seconds(30);
 };
-
-// "DIR" or "DIR/cluster.yaml" to the file.
-std::string cluster_path(const std::string& given);
-
-// A reactor with a network that speaks as `role` and `node` with the cluster's key.
-Result<std::unique_ptr<runtime::RealEnv>> make_cluster_env(const ClusterFile& cluster, const std::string& role,
-                                                           std::uint64_t node);
 
 // What a command does with a file system.
 class FsBody {

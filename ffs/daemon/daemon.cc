@@ -44,10 +44,6 @@ Task<Result<std::unique_ptr<kv::KvStore>>> RealStoreOpener::open(runtime::Env& e
   co_return co_await kv::open_rocksdb_store(env, {.path = place.folder, .create = create_});
 }
 
-std::string cluster_bytes(const ClusterFile& cluster) {
-  return {reinterpret_cast<const char*>(cluster.id.data()), cluster.id.size()};
-}
-
 std::vector<TargetFolder> target_folders(const ClusterFile& cluster, const ClusterNode& node) {
   std::vector<TargetFolder> folders;
   for (std::size_t f = 0; f < node.folders.size(); ++f) {

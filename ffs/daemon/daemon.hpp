@@ -46,7 +46,6 @@ class RealStoreOpener final : public StoreOpener {
   bool create_;
 };
 
-std::string cluster_bytes(const ClusterFile& cluster);
 struct TargetFolder {
   TargetId target{};
   std::string path;  // of its chunk store
@@ -68,6 +67,8 @@ class Daemon {
   runtime::Task<void> stop();
 
   const std::string& about() const noexcept { return about_; }  // a line for the log: roles, address
+  // Null: not of a node with targets, or not yet. For tests, which look at what the targets hold.
+  StorageServer* storage() const noexcept { return storage_.get(); }
 
  private:
   runtime::Task<void> stop_all();

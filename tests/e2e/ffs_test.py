@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A file system of real processes on this machine: its commands, and what it keeps when processes and bytes die.
 
-usage: ffs_test.py FFS
+usage: ffs_test.py FFS C_API_TEST [FFTRAIN]
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import tempfile
 import time
 import unittest
 
-FFS = None
+FFS = C_API_TEST = FFTRAIN = None
 PROCESSES = 3
 
 
@@ -135,6 +135,53 @@ class Commands(unittest.TestCase):
                 self.fs.put('/sizes', data)
                 self.assertEqual(self.fs.cat('/sizes'), data)
                 self.assertEqual(self.fs.rows('stat', '/sizes')[0]['size'], size)
+
+    def test_c_programs_use_it(self):
+        done = subprocess.run([C_API_TEST], env=self.fs.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=120)
+        self.assertEqual((done.returncode, done.stdout), (0, b'ok\n'), done.stderr.decode())
+
+    def test_a_training_reads_from_it_and_saves_to_it(self):
+        if FFTRAIN is None:
+            self.skipTest('fftrain is not built: no BLAS')
+        text = b''.join(b'line %d of a text to learn\n' % i for i in range(3000))
+        self.fs.put('/text', text)
+        self.fs.ffs('mkdir', '/runs')
+        local = self.fs.folder / 'text'
+        local.write_bytes(text)
+
+        def train(*options):
+            done = subprocess.run([FFTRAIN, '--layers', '1', '--dim', '32', '--heads', '2', '--ctx', '16', '--sample', '0',
+                                   '--checkpoint-every', '5', '--log-every', '1', '--json', *map(str, options)],
+                                  env=self.fs.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+            self.assertEqual(done.returncode, 0, done.stderr.decode())
+
+        def saved(step):
+            name = f'step-{step:08}.ckpt'
+            return self.fs.cat(f'/runs/a/{name}'), (self.fs.folder / 'run' / name).read_bytes()
+
+        # The same bytes as with folders of this machine, and the last two steps are kept.
+        train('--text', 'ffs:/text', '--checkpoint', 'ffs:/runs/a', '--steps', 15)
+        train('--text', local, '--checkpoint', self.fs.folder / 'run', '--steps', 15)
+        self.assertEqual([row['name'] for row in self.fs.rows('ls', '/runs/a')], ['step-00000010.ckpt', 'step-00000015.ckpt'])
+        self.assertEqual(*saved(15))
+        # A rotten last one is passed over; what a killed writer left goes away.
+        self.fs.put('/runs/a/step-00000015.ckpt', saved(15)[0][:-1] + b'x')
+        self.fs.put('/runs/a/step-00000012.ckpt.tmp-1', b'half')
+        train('--text', 'ffs:/text', '--checkpoint', 'ffs:/runs/a', '--steps', 20, '--resume')
+        train('--text', local, '--checkpoint', self.fs.folder / 'run', '--steps', 20, '--resume')
+        self.assertEqual(*saved(20))
+        self.assertNotIn('step-00000012.ckpt.tmp-1', [row['name'] for row in self.fs.rows('ls', '/runs/a')])
+
+    def test_a_training_says_what_is_not_there(self):
+        if FFTRAIN is None:
+            self.skipTest('fftrain is not built: no BLAS')
+        for options, message in ((['--text', 'ffs:/none'], 'ffs:/none'),
+                                 (['--checkpoint', 'ffs:/no/parent'], 'ffs:/no/parent')):
+            done = subprocess.run([FFTRAIN, *options, '--steps', '1'], env=self.fs.environment, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, timeout=120)
+            self.assertEqual(done.returncode, 1, done.stderr.decode())
+            self.assertIn(message, done.stderr.decode())
 
     def test_files_and_folders_of_this_machine(self):
         source = self.fs.folder / 'source'
@@ -283,5 +330,7 @@ class Faults(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    FFS = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    programs = [str(pathlib.Path(p).resolve()) for p in sys.argv[1:4] if '/' in p]
+    del sys.argv[1:1 + len(programs)]
+    FFS, C_API_TEST, FFTRAIN = (programs + [None])[:3]
     unittest.main()

@@ -1,21 +1,12 @@
 #include "tools/fftrain/checkpoint.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstdio>
-#include <memory>
 
 #include "libcommon/base/assert.hpp"
 #include "libcommon/base/crc32c.hpp"
-#include "libcommon/base/file.hpp"
 
 namespace ff::fftrain {
 namespace {
@@ -38,40 +29,32 @@ bool is_temporary(std::string_view name) {
   return name.starts_with(kPrefix) && name.find(kTemporary) != std::string_view::npos;
 }
 
-Result<> write_parts(AtomicFile& file, const CheckpointHeader& header, const TrainingState<const float>& state) {
-  const auto head = encode_header(header);
-  std::uint32_t crc = 0;
-  auto write_part = [&](std::span<const std::byte> bytes) {
-    crc = crc32c(crc, bytes.data(), bytes.size());
-    return file.write(bytes);
-  };
-  FF_TRY(write_part(head));
-  for (const std::span<const float> part : {state.weights, state.first, state.second}) {
-    FF_ASSERT(part.size() == header.parameters, part.size(), header.parameters);
-    FF_TRY(write_part(std::as_bytes(part)));
-  }
-  return file.write(std::as_bytes(std::span(&crc, 1)));
-}
-
 }  // namespace
 
 Result<> write_checkpoint(const std::string& path, const CheckpointHeader& header,
                           const TrainingState<const float>& state) {
-  FF_TRY_ASSIGN(AtomicFile file, AtomicFile::create(path));
-  FF_TRY(write_parts(file, header, state));
-  return file.commit();
+  FF_TRY_ASSIGN(Files* const files, files_of(path));
+  const auto head = encode_header(header);
+  std::vector<std::span<const std::byte>> parts = {head};
+  for (const std::span<const float> part : {state.weights, state.first, state.second}) {
+    FF_ASSERT(part.size() == header.parameters, part.size(), header.parameters);
+    parts.push_back(std::as_bytes(part));
+  }
+  std::uint32_t crc = 0;
+  for (const std::span<const std::byte> part : parts) crc = crc32c(crc, part.data(), part.size());
+  parts.push_back(std::as_bytes(std::span(&crc, 1)));
+  return files->write(path, parts);
 }
 
 Result<CheckpointHeader> read_checkpoint(const std::string& path, const ModelConfig& expected,
                                          const TrainingState<float>& state) {
   const std::string what = "checkpoint '" + path + "'";
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return fail(errno_error(what));
-  struct stat info;
-  if (::fstat(fd.get(), &info) != 0) return fail(errno_error(what));
+  FF_TRY_ASSIGN(Files* const files, files_of(path));
+  auto file = files->open(path);
+  if (!file) return fail(std::move(file).error().context("checkpoint"));
   std::array<std::byte, kHeaderBytes> head;
-  FF_TRY_CTX(read_exact(fd.get(), head), what);
-  auto header = decode_header(head, static_cast<std::uint64_t>(info.st_size));
+  FF_TRY_CTX((*file)->read(head), what);
+  auto header = decode_header(head, (*file)->size());
   if (!header) return fail(std::move(header).error().context(what));
   if (header->model != expected)
     return fail(Errc::kInvalidArgument,
@@ -83,48 +66,30 @@ Result<CheckpointHeader> read_checkpoint(const std::string& path, const ModelCon
   for (const std::span<float> part : {state.weights, state.first, state.second}) {
     FF_ASSERT(part.size() == header->parameters, part.size(), header->parameters);
     const std::span<std::byte> bytes = std::as_writable_bytes(part);
-    FF_TRY_CTX(read_exact(fd.get(), bytes), what);
+    FF_TRY_CTX((*file)->read(bytes), what);
     crc = crc32c(crc, bytes.data(), bytes.size());
   }
   std::uint32_t stored = 0;
-  FF_TRY_CTX(read_exact(fd.get(), std::as_writable_bytes(std::span(&stored, 1))), what);
+  FF_TRY_CTX((*file)->read(std::as_writable_bytes(std::span(&stored, 1))), what);
   if (crc != stored) return fail(Errc::kCorrupt, what + ": checksum does not match");
   return *header;
 }
 
 Result<CheckpointFolder> CheckpointFolder::open(const std::string& path) {
-  if (::mkdir(path.c_str(), 0755) == 0) {
-    FF_TRY(fsync_folder(parent_folder(path)));
-  } else if (errno != EEXIST) {
-    return fail(errno_error("checkpoint folder '" + path + "'"));
-  }
-  UniqueFd lock(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!lock) return fail(errno_error("checkpoint folder '" + path + "'"));
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK)
-      return fail(Errc::kUnavailable, fmt::format("checkpoint folder '{}': another fftrain is using it (wait for it, "
-                                                  "or give each run its own --checkpoint)",
-                                                  path));
-    return fail(errno_error("lock checkpoint folder '" + path + "'"));
-  }
-  CheckpointFolder folder(path, std::move(lock));
-  // With the lock held, a temporary file can only be a killed writer's.
+  FF_TRY_ASSIGN(Files* const files, files_of(path));
+  auto owner = files->own_folder(path);
+  if (!owner) return fail(std::move(owner).error().context("checkpoint folder"));
+  CheckpointFolder folder(*files, path, *std::move(owner));
+  // Ours alone now: a temporary file can only be a killed writer's.
   FF_TRY_ASSIGN(const auto names, folder.names());
   for (const std::string& name : names)
-    if (is_temporary(name)) ::unlink((path + "/" + name).c_str());
+    if (is_temporary(name)) (void)files->remove(path + "/" + name);
   return folder;
 }
 
 Result<std::vector<std::string>> CheckpointFolder::names() const {
-  struct CloseDir {
-    void operator()(DIR* d) const { ::closedir(d); }
-  };
-  const std::unique_ptr<DIR, CloseDir> dir(::opendir(path_.c_str()));
-  if (!dir) return fail(errno_error("checkpoint folder '" + path_ + "'"));
-  std::vector<std::string> names;
-  errno = 0;
-  while (const dirent* entry = ::readdir(dir.get())) names.emplace_back(entry->d_name);
-  if (errno != 0) return fail(errno_error("checkpoint folder '" + path_ + "'"));
+  auto names = files_->names(path_);
+  if (!names) return fail(std::move(names).error().context("checkpoint folder"));
   return names;
 }
 
@@ -149,7 +114,7 @@ Result<> CheckpointFolder::save(const CheckpointHeader& header, const TrainingSt
   // they are overwritten: nothing is removed that might still be wanted.
   const auto end = std::upper_bound(present.begin(), present.end(), header.step);
   const auto count = static_cast<std::size_t>(end - present.begin());
-  for (std::size_t i = 0; i + kKept < count; ++i) ::unlink(file_of(present[i]).c_str());
+  for (std::size_t i = 0; i + kKept < count; ++i) (void)files_->remove(file_of(present[i]));
   return {};
 }
 

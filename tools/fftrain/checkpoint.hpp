@@ -1,8 +1,11 @@
 // Checkpoint files and the folder that holds them. Format: checkpoint.md.
 //
-// Crashes  A file is written under a temporary name, fsynced and renamed, then the folder is fsynced. A kill at any
-//          instant leaves the earlier checkpoints and at most one temporary file, which the next open() removes.
-// Owner    One process at a time: open() takes a lock on the folder that the system drops when the process ends.
+// Places   On this machine, or in a file system of Fire-Flyer: files.hpp.
+// Crashes  A file is written under a temporary name, made durable and renamed. A kill at any instant leaves the earlier
+//          checkpoints and at most one temporary file, which the next open() removes.
+// Owner    One process at a time: open() takes a lock on a folder of this machine that the system drops when the
+// process
+//          ends; a file system of Fire-Flyer has no such lock, and two runs there must have two folders.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +16,8 @@
 #include <vector>
 
 #include "libcommon/base/result.hpp"
-#include "libcommon/base/unique_fd.hpp"
 #include "tools/fftrain/checkpoint_format.hpp"
+#include "tools/fftrain/files.hpp"
 
 namespace ff::fftrain {
 
@@ -54,11 +57,13 @@ class CheckpointFolder {
   static constexpr std::size_t kKept = 2;
 
  private:
-  CheckpointFolder(std::string path, UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
+  CheckpointFolder(Files& files, std::string path, std::unique_ptr<FolderOwner> owner)
+      : files_(&files), path_(std::move(path)), owner_(std::move(owner)) {}
   Result<std::vector<std::string>> names() const;
 
+  Files* files_;
   std::string path_;
-  UniqueFd lock_;
+  std::unique_ptr<FolderOwner> owner_;
 };
 
 }  // namespace ff::fftrain

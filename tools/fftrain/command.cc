@@ -115,7 +115,9 @@ cli::Command describe(Arguments& a) {
   command.options = {
       {.names = "--text",
        .target = &a.text,
-       .help = "learn this file; may be given several times (default: the files of /usr/share/common-licenses)",
+       .help = "learn this file, or ffs:/PATH of the file system of FF_CLUSTER; may be given several times (default: "
+               "the files "
+               "of /usr/share/common-licenses)",
        .value_name = "FILE",
        .complete = "file"},
       at_least({.names = "--steps", .target = &t.optimizer.steps, .help = "optimizer steps to the end of training"}, 1),
@@ -148,7 +150,7 @@ cli::Command describe(Arguments& a) {
        .choices = {"float", "bfloat16"}},
       {.names = "--checkpoint",
        .target = &t.checkpoint_dir,
-       .help = "folder for checkpoints; the last two are kept",
+       .help = "folder for checkpoints, or ffs:/PATH; the last two are kept",
        .value_name = "DIR",
        .complete = "dir"},
       at_least({.names = "--checkpoint-every",
@@ -174,6 +176,8 @@ cli::Command describe(Arguments& a) {
       {"fftrain --steps 100", "Train alone on the system's licence texts"},
       {"hfreduce run -n 4 -- fftrain", "Train with four ranks on this machine"},
       {"fftrain --checkpoint runs/a --resume --json | jq -c '[.step, .loss]'", "Go on where an earlier run was killed"},
+      {"hfreduce run -n 4 -- fftrain --text ffs:/text --checkpoint ffs:/runs/a",
+       "Read from and save to the file system that FF_CLUSTER names"},
   };
   command.exit_codes = {{cli::kExitPartial, "stopped by SIGINT or SIGTERM after a whole step"}};
   command.run = [&a] { return run(a); };

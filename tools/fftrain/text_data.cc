@@ -15,6 +15,7 @@
 #include "libcommon/base/crc32c.hpp"
 #include "libcommon/base/file.hpp"
 #include "libcommon/base/rng.hpp"
+#include "tools/fftrain/files.hpp"
 
 namespace ff::fftrain {
 namespace {
@@ -32,6 +33,17 @@ double unigram_entropy(std::string_view text) {
     bits -= p * std::log2(p);
   }
   return bits;
+}
+
+// "-" is standard input.
+Result<std::string> read_text(const std::string& path, std::size_t bytes_max) {
+  if (!path.starts_with(kFfsPrefix)) return read_file(path, bytes_max);
+  FF_TRY_ASSIGN(Files* const files, files_of(path));
+  FF_TRY_ASSIGN(const auto file, files->open(path));
+  if (file->size() > bytes_max) return fail(Errc::kExhausted, path + ": larger than 4 GiB of text in all");
+  std::string text(file->size(), '\0');
+  FF_TRY(file->read(std::as_writable_bytes(std::span(text))));
+  return text;
 }
 
 }  // namespace
@@ -76,7 +88,7 @@ Result<TextData> TextData::load(const std::vector<std::string>& paths) {
   }
   std::string text;
   for (const std::string& file : files) {
-    FF_TRY_ASSIGN(const std::string bytes, read_file(file, kTextBytesMax - text.size()));
+    FF_TRY_ASSIGN(const std::string bytes, read_text(file, kTextBytesMax - text.size()));
     text += bytes;
   }
   return TextData(std::move(text));

@@ -20,7 +20,8 @@ inline constexpr char kDefaultTextFolder[] = "/usr/share/common-licenses";
 class TextData {
  public:
   explicit TextData(std::string text);
-  // The files, one after another. Empty: every regular file of kDefaultTextFolder, sorted by name. kNotFound, kIo...
+  // The files (of files.hpp's places), one after another. Empty: every regular file of kDefaultTextFolder, sorted by
+  // name. kNotFound, kIo...
   static Result<TextData> load(const std::vector<std::string>& paths);
 
   std::span<const std::uint8_t> bytes() const noexcept;
