@@ -138,6 +138,7 @@ TEST(SocketLoops, ASpinningOpenLoopWaitsForAnswersUnderWayToo) {
   std::jthread stopper([&] {
     std::this_thread::sleep_for(195ms);
     asking.window_until = ticks_now();
+    std::this_thread::sleep_for(100ms);  // what was due before the window's end is sent meanwhile
     asking.stop = true;
   });
   std::vector<std::byte> message(1);
