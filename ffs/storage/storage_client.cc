@@ -25,7 +25,8 @@ StorageClient::StorageClient(runtime::Env& env, RoutingSource& routing, const St
       options_(options),
       client_(env.rng().next() | 1),
       peers_(std::make_unique<StoragePeers>(env)),
-      requests_(options.requests_in_flight) {}
+      requests_(options.requests_in_flight),
+      hedge_(options.hedge) {}
 
 StorageClient::~StorageClient() = default;
 

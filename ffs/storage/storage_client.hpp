@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "ffs/mgmt/routing.hpp"
+#include "ffs/storage/read_hedge.hpp"
 #include "ffs/store/chunk_store.hpp"
 #include "libcommon/runtime/env.hpp"
 #include "libcommon/runtime/sync.hpp"
@@ -89,6 +90,7 @@ struct StorageClientOptions {
   std::size_t request_ops = 128;         // of one request
   std::size_t request_bytes = 4u << 20;  // of one request, unless a single operation is larger
   std::size_t requests_in_flight = 64;   // of all calls together
+  ReadHedgeOptions hedge = {};
 };
 
 // An update that was refused because the file was truncated after the update was given its epoch.
@@ -116,6 +118,9 @@ class StorageClient {
   // Calls in flight end with kUnavailable or kTimeout.
   runtime::Task<void> stop();
 
+  // Reads that were asked of a second replica because the first took long.
+  std::uint64_t hedged_reads() const noexcept { return hedge_.hedges(); }
+
   // Random, of this object: what its updates' tags carry.
   std::uint64_t client_id() const noexcept { return client_; }
 
@@ -126,9 +131,19 @@ class StorageClient {
 
   runtime::Time deadline(const runtime::Context& context) const noexcept;
   runtime::Task<void> run_reads(std::vector<ReadJob>* jobs, ReadMode mode, runtime::Time deadline);
-  // One request to one node. Jobs that it does not end stay for the next round.
+  // One request to one node, and one to another if that takes long. Jobs that they do not end stay for the next round.
   runtime::Task<Result<>> send_reads(std::vector<ReadJob*> jobs, std::shared_ptr<const RoutingView> view, ReadMode mode,
                                      runtime::Time deadline);
+  struct ReadAnswer;
+  runtime::Task<ReadAnswer> ask_reads(const std::vector<ReadJob*>& jobs, std::vector<TargetId> targets,
+                                      const RoutingView& view, ReadMode mode, runtime::Time deadline,
+                                      std::span<std::byte> memory);
+  // Waits, asks another replica of every job's chain on one node, and returns if that answered.
+  runtime::Task<ReadAnswer> hedge_reads(const std::vector<ReadJob*>& jobs, const RoutingView& view, ReadMode mode,
+                                        runtime::Time deadline, std::vector<std::byte>& memory);
+  // Replicas of the jobs' chains on one node, none of which is asked already; empty: there are none.
+  std::vector<TargetId> alternatives(const std::vector<ReadJob*>& jobs, const RoutingView& view);
+  void apply(const std::vector<ReadJob*>& jobs, const ReadAnswer& answer, const RoutingView& view);
   // Of one chain.
   runtime::Task<Result<>> run_updates(std::vector<UpdateJob*> jobs, runtime::Time deadline);
   runtime::Task<Result<>> send_updates(std::vector<UpdateJob*> jobs, std::shared_ptr<const RoutingView> view,
@@ -146,6 +161,7 @@ class StorageClient {
   bool stopping_ = false;
   std::unique_ptr<StoragePeers> peers_;
   runtime::Semaphore requests_;
+  ReadHedge hedge_;
   std::map<NodeId, std::uint64_t> outstanding_;  // bytes asked of each node and not yet answered
   // Of chunks that were read or updated lately: what a repeated update tells the storage about when it was new.
   std::map<ChunkId, ChunkVersion> known_;
