@@ -15,6 +15,7 @@ using runtime::Task;
 namespace {
 
 constexpr runtime::Duration kRoutingWait = 5s;
+constexpr int kTruncatedTurns = 16;  // others may truncate again meanwhile
 
 Layout layout_of(const LayoutInfo& info) {
   return {.table = TableId{info.table()},
@@ -51,7 +52,10 @@ File::~File() = default;
 
 // The content of a file in its inode is taken only at open(): what was written since must not be lost.
 void File::take(Attributes attributes) {
-  if (attributes.truncate_epoch() != attributes_.truncate_epoch()) seen_end_ = 0;
+  if (attributes.truncate_epoch() != attributes_.truncate_epoch()) {
+    if (wrote_) doubtful_end_ = std::max(doubtful_end_, seen_end_);
+    seen_end_ = 0;
+  }
   attributes_ = std::move(attributes);
   layout_ = layout_of(attributes_.layout());
   if (!in_inode()) attributes_.set_size(std::max(attributes_.size(), seen_end_));
@@ -62,6 +66,10 @@ Task<Result<>> File::refresh() {
   request.mutable_where()->set_base(attributes_.inode());
   FF_CO_TRY_ASSIGN(StatReply reply, co_await fs_.meta().stat(std::move(request)));
   if (in_inode() && reply.attributes().inlined()) {
+    if (!wrote_ && reply.attributes().inline_data().size() != reply.attributes().size()) {
+      co_return fail(Errc::kPermission,
+                     fmt::format("inode {}: not readable for this user any more", attributes_.inode()), EACCES);
+    }
     if (!wrote_) {
       content_ = reply.attributes().inline_data();
       take(std::move(*reply.mutable_attributes()));
@@ -99,7 +107,10 @@ Task<Result<std::size_t>> File::read(std::uint64_t offset, std::span<std::byte> 
   if (into.empty()) co_return 0;
   if (offset > kFileBytesMax || into.size() > kFileBytesMax - offset) co_return 0;
   // Somebody else may have made it longer.
-  if (offset + into.size() > size()) FF_CO_TRY(co_await refresh());
+  if (offset + into.size() > size()) {
+    FF_CO_TRY(co_await refresh());
+    FF_CO_TRY(co_await settle_doubt());
+  }
   if (offset >= size()) co_return 0;
   into = into.first(std::min<std::uint64_t>(into.size(), size() - offset));
   if (in_inode()) {
@@ -143,26 +154,30 @@ Task<Result<>> File::write(std::uint64_t offset, std::span<const std::byte> from
   const std::uint64_t end = offset + from.size();
   if (in_inode()) {
     if (fs_.options().inline_small && end <= kInlineBytes) {
-      if (content_.size() < end) content_.resize(end);
-      std::memcpy(content_.data() + offset, from.data(), from.size());
-      attributes_.set_size(content_.size());
-      wrote_ = true;
-      co_return {};
+      FF_CO_TRY_ASSIGN(const bool written, co_await write_inode(offset, from));
+      if (written) co_return {};
+    } else {
+      FF_CO_TRY(co_await leave_inode());
     }
-    FF_CO_TRY(co_await leave_inode());
   }
-  Result<> written = co_await write_chunks(offset, from);
-  if (!written && is_stale_epoch(written.error())) {
-    // The file was truncated meanwhile: this write came later, so it goes on top of that.
-    FF_CO_TRY(co_await refresh());
-    written = co_await write_chunks(offset, from);
-  }
-  co_return written;
+  co_return co_await write_chunks(offset, from);
 }
 
+// Where the file was truncated meanwhile, the chunks that heard of it refuse: they are written once more, on top of the
+// truncate. Those that took their part already are not: what others have written there since would be undone.
 Task<Result<>> File::write_chunks(std::uint64_t offset, std::span<const std::byte> from) {
+  FF_CO_TRY_ASSIGN(std::vector<Extent> extents, split(layout_, offset, from.size()));
+  for (int turn = 0; turn < kTruncatedTurns; ++turn) {
+    if (turn > 0) FF_CO_TRY(co_await refresh());
+    FF_CO_TRY_ASSIGN(extents, co_await write_extents(offset, from, std::move(extents)));
+    if (extents.empty()) co_return {};
+  }
+  co_return fail(truncated_again());
+}
+
+Task<Result<std::vector<Extent>>> File::write_extents(std::uint64_t offset, std::span<const std::byte> from,
+                                                      std::vector<Extent> extents) {
   FF_CO_TRY_ASSIGN(const std::vector<ChainId> chains, co_await this->chains());
-  FF_CO_TRY_ASSIGN(const std::vector<Extent> extents, split(layout_, offset, from.size()));
   const InodeId inode{attributes_.inode()};
   const std::uint64_t epoch = attributes_.truncate_epoch();
   std::vector<ChunkUpdateOp> ops;
@@ -177,29 +192,53 @@ Task<Result<>> File::write_chunks(std::uint64_t offset, std::span<const std::byt
                    .truncate_epoch = epoch});
   }
   wrote_ = true;
-  FF_CO_TRY(all_done(co_await fs_.storage().update(std::move(ops))));
-  if (epoch == attributes_.truncate_epoch()) {
-    seen_end_ = std::max(seen_end_, offset + from.size());
-    attributes_.set_size(std::max(attributes_.size(), seen_end_));
+  const auto results = co_await fs_.storage().update(std::move(ops));
+  std::vector<Extent> refused;
+  std::uint64_t end = 0;
+  for (std::size_t i = 0; i < extents.size(); ++i) {
+    if (results[i]) {
+      end = std::max(end, offset + extents[i].buffer_offset + extents[i].bytes);
+    } else if (is_stale_epoch(results[i].error())) {
+      refused.push_back(extents[i]);
+    }
   }
-  co_return {};
+  if (epoch == attributes_.truncate_epoch()) {
+    seen_end_ = std::max(seen_end_, end);
+    attributes_.set_size(std::max(attributes_.size(), seen_end_));
+  } else {
+    doubtful_end_ = std::max(doubtful_end_, end);
+  }
+  for (const auto& result : results)
+    if (!result && !is_stale_epoch(result.error())) co_return fail(result.error());
+  co_return refused;
 }
 
+// False: the content has left the inode meanwhile.
+Task<Result<bool>> File::write_inode(std::uint64_t offset, std::span<const std::byte> from) {
+  FF_CO_TRY_ASSIGN(const auto lock, co_await moving_.lock());
+  if (!in_inode()) co_return false;
+  if (content_.size() < offset + from.size()) content_.resize(offset + from.size());
+  std::memcpy(content_.data() + offset, from.data(), from.size());
+  attributes_.set_size(content_.size());
+  wrote_ = true;
+  co_return true;
+}
+
+// The metadata service moves the content, under a truncate epoch of its own: a copy that is older than another writer's
+// cannot get there.
 Task<Result<>> File::leave_inode() {
   FF_CO_TRY_ASSIGN(const auto lock, co_await moving_.lock());
   if (!in_inode()) co_return {};
-  if (!content_.empty()) FF_CO_TRY(co_await write_chunks(0, std::as_bytes(std::span(content_))));
   CloseRequest request;
   request.set_inode(attributes_.inode());
   request.set_handle(handle_);
   request.set_leave_inline(true);
   request.set_wrote(wrote_);
   request.set_inline_version(attributes_.version());
-  request.set_inline_data(content_);
-  request.set_length_seen(content_.size());
-  request.set_truncate_epoch(attributes_.truncate_epoch());
+  if (wrote_) request.set_inline_data(content_);
   FF_CO_TRY_ASSIGN(CloseReply reply, co_await fs_.meta().close(std::move(request)));
   content_.clear();
+  wrote_ = false;
   take(std::move(*reply.mutable_attributes()));
   co_return {};
 }
@@ -209,17 +248,21 @@ Task<Result<>> File::truncate(std::uint64_t size) {
   if (size > kFileBytesMax)
     co_return fail(Errc::kInvalidArgument, fmt::format("truncate to {}: beyond the largest file", size), EFBIG);
   if (in_inode() && size <= kInlineBytes) {
-    content_.resize(size);
-    attributes_.set_size(size);
-    wrote_ = true;
-    co_return {};
+    FF_CO_TRY_ASSIGN(const auto lock, co_await moving_.lock());
+    if (in_inode()) {
+      content_.resize(size);
+      attributes_.set_size(size);
+      wrote_ = true;
+      co_return {};
+    }
+  } else if (in_inode()) {
+    FF_CO_TRY(co_await leave_inode());
   }
-  if (in_inode()) FF_CO_TRY(co_await leave_inode());
   TruncateRequest request;
   request.mutable_where()->set_base(attributes_.inode());
   request.set_size(size);
   FF_CO_TRY_ASSIGN(StatReply reply, co_await fs_.meta().truncate(std::move(request)));
-  seen_end_ = 0;
+  seen_end_ = doubtful_end_ = 0;  // all of it came before
   take(std::move(*reply.mutable_attributes()));
   co_return {};
 }
@@ -234,14 +277,73 @@ Task<Result<>> File::close() {
   co_return co_await settle(true);
 }
 
+Task<Result<std::uint64_t>> File::chunks_end() {
+  FF_CO_TRY_ASSIGN(const std::vector<ChainId> all, co_await chains());
+  const InodeId inode{attributes_.inode()};
+  std::uint64_t end = 0;
+  for (std::uint64_t i = 0; i < std::min<std::uint64_t>(layout_.stripe, all.size()); ++i) {
+    FF_CO_TRY_ASSIGN(const FileOnChain found,
+                     co_await fs_.storage().last_chunk(chain_of(layout_, inode, i, all), inode));
+    if (found.found) end = std::max(end, found.index * layout_.chunk_bytes + found.length);
+  }
+  co_return end;
+}
+
+// A write under an earlier truncate epoch is acknowledged where its chunk did not hear of the truncate: there was
+// nothing to cut. Such a write came after the truncate, but the metadata service does not take its length under that
+// epoch. An epoch is told only when its cut is done, so what the chunks hold beyond the size then is of that kind.
+Task<Result<bool>> File::settle_doubt() {
+  const std::uint64_t doubtful = doubtful_end_;
+  const std::uint64_t epoch = attributes_.truncate_epoch();
+  if (doubtful > size()) {
+    FF_CO_TRY_ASSIGN(const std::uint64_t end, co_await chunks_end());
+    // Cut once more meanwhile: the doubt stays.
+    if (attributes_.truncate_epoch() != epoch || doubtful_end_ != doubtful) co_return false;
+    if (end > size()) {
+      doubtful_end_ = 0;
+      seen_end_ = std::max(seen_end_, std::min(doubtful, end));
+      attributes_.set_size(std::max(attributes_.size(), seen_end_));
+      wrote_ = true;
+      co_return true;
+    }
+  }
+  doubtful_end_ = 0;
+  co_return false;
+}
+
 Task<Result<>> File::settle(bool close) {
   FF_CO_TRY_ASSIGN(const auto lock, co_await moving_.lock());
+  for (int turn = 0; turn < kTruncatedTurns; ++turn) {
+    FF_CO_TRY(co_await settle_once(close));
+    FF_CO_TRY_ASSIGN(const bool more, co_await settle_doubt());
+    if (!more && doubtful_end_ == 0) co_return {};
+    if (close) FF_CO_TRY(co_await open_again());
+  }
+  co_return fail(truncated_again());
+}
+
+Error File::truncated_again() const {
+  return Error(Errc::kUnavailable,
+               fmt::format("inode {}: truncated again and again by others (try again)", attributes_.inode()));
+}
+
+Task<Result<>> File::open_again() {
+  OpenRequest request;
+  request.mutable_where()->set_base(attributes_.inode());
+  request.set_write(true);
+  FF_CO_TRY_ASSIGN(const OpenReply reply, co_await fs_.meta().open(std::move(request)));
+  handle_ = reply.handle();
+  co_return {};
+}
+
+Task<Result<>> File::settle_once(bool close) {
   CloseRequest request;
   request.set_inode(attributes_.inode());
   request.set_handle(handle_);
   request.set_close(close);
   request.set_wrote(wrote_);
-  request.set_truncate_epoch(attributes_.truncate_epoch());
+  const std::uint64_t request_epoch = attributes_.truncate_epoch();
+  request.set_truncate_epoch(request_epoch);
   if (wrote_) {
     request.set_set_modified(true);
     set_time(*request.mutable_modified(), fs_.env().wall_now());
@@ -259,10 +361,12 @@ Task<Result<>> File::settle(bool close) {
     wrote_ = wrote_ || wrote;
     co_return fail(std::move(reply).error());
   }
+  if (wrote && reply->has_attributes() && reply->attributes().truncate_epoch() != request_epoch)
+    doubtful_end_ = std::max(doubtful_end_, seen_end_);
+  if (!reply->has_attributes()) co_return {};  // the session had ended already
   // Written to meanwhile: newer than the answer.
   if (!wrote_ || !in_inode()) {
     take(std::move(*reply->mutable_attributes()));
-    attributes_.clear_inline_data();
   } else {
     attributes_.set_version(reply->attributes().version());
   }

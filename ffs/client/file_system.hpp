@@ -90,24 +90,39 @@ class File {
 
   bool in_inode() const noexcept { return attributes_.inlined(); }
   runtime::Task<Result<>> settle(bool close);
+  // One answer of the metadata service to what has been written.
+  runtime::Task<Result<>> settle_once(bool close);
+  // Finds out what of doubtful_end_ counts; true: there is more to settle.
+  runtime::Task<Result<bool>> settle_doubt();
+  // Where the file's chunks end, as the storage knows it: at least where acknowledged writes do that were not cut.
+  runtime::Task<Result<std::uint64_t>> chunks_end();
+  // A new session on the same inode.
+  runtime::Task<Result<>> open_again();
   // The content moves from the inode to chunks.
   runtime::Task<Result<>> leave_inode();
+  runtime::Task<Result<bool>> write_inode(std::uint64_t offset, std::span<const std::byte> from);
   runtime::Task<Result<>> refresh();
   void take(Attributes attributes);
   // The chains of the layout's table; asks for a newer routing when it is not known yet.
   runtime::Task<Result<std::vector<ChainId>>> chains();
   runtime::Task<Result<>> write_chunks(std::uint64_t offset, std::span<const std::byte> from);
+  // Those of the extents that were refused because the file was truncated.
+  runtime::Task<Result<std::vector<Extent>>> write_extents(std::uint64_t offset, std::span<const std::byte> from,
+                                                           std::vector<Extent> extents);
+  Error truncated_again() const;
   runtime::Task<Result<>> read_chunks(std::uint64_t offset, std::span<std::byte> into);
 
   FileSystem& fs_;
   Attributes attributes_;
   Layout layout_;
-  const std::uint64_t handle_;
+  std::uint64_t handle_;
   const bool writes_;
   bool wrote_ = false;          // since the last settle()
   std::string content_;         // of a file that lives in its inode, with what was written
   std::uint64_t seen_end_ = 0;  // of the furthest acknowledged write under the present truncate epoch
-  runtime::Mutex moving_;       // leave_inode() and settle(), one at a time
+  // The same under earlier epochs, of what is not settled: the truncate may have come before the write or after it.
+  std::uint64_t doubtful_end_ = 0;
+  runtime::Mutex moving_;  // leave_inode() and settle(), one at a time
 };
 
 class FileSystem {

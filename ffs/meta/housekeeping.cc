@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "ffs/meta/namespace_answers.hpp"
+#include "libcommon/log/log.hpp"
 
 namespace ff::ffs {
 
@@ -16,17 +17,17 @@ namespace {
 constexpr std::size_t kPage = 100;
 constexpr std::size_t kTreeBatch = 8;  // entries taken out of a tree in one transaction: fits 128 operations
 constexpr const char* kLeaseName = "ffs/housekeeping";
+constexpr std::size_t kNotedMax = 10'000;
+constexpr runtime::Duration kClockSkew = std::chrono::minutes(5);  // between services that are in order
 
-// What a round has come to: it goes on after failures of single things, and tells the first.
+// What a round has come to: it goes on after failures of single things, and tells the first. It is over only when its
+// own context is: a chain that is down gives timeouts too.
 class Round {
  public:
   void done() { ++count_; }
   std::uint64_t count() const { return count_; }
-  // True when it may go on.
-  bool failed(Error error) {
-    const bool over = error.code() == Errc::kCancelled || error.code() == Errc::kTimeout;
+  void failed(Error error) {
     if (!error_) error_ = std::move(error);
-    return !over;
   }
   Result<std::uint64_t> result() {
     if (error_) return fail(std::move(*error_));
@@ -84,22 +85,37 @@ Task<Result<>> Housekeeping::rounds(kv::Lease& lease) {
 // ---- garbage -------------------------------------------------------------------------------------------------------
 
 Task<Result<std::uint64_t>> Housekeeping::collect_garbage() {
+  FF_CO_TRY(co_await mend_garbage_times());
   Round round;
   std::uint64_t at_start = 0;
   kv::KeyRange due = keys::garbage_until(names_.wall_now());
+  const bool resumed = !garbage_from_.empty() && garbage_from_ > due.begin && garbage_from_ < due.end;
+  if (resumed) due.begin = garbage_from_;
   while (true) {
     FF_CO_TRY_ASSIGN(const auto page,
                      co_await names_.transact<kv::RangeResult>([due] [[clang::coro_wrapper]] (View & view) {
                        return view.range(due, {.limit = kPage, .mode = kv::Read::kSnapshot});
                      }));
     for (const kv::KeyValue& pair : page.pairs) {
+      // Where the next round begins if this one is cut off: what takes long must not keep the rest waiting for ever.
+      garbage_from_ = pair.key + '\0';
+      auto garbage = pair.key.size() == keys::kPrefixBytes + 16
+                         ? decode_record<GarbageRecord>(pair.value, "garbage")
+                         : Result<GarbageRecord>(fail(Errc::kCorrupt, "garbage: a key of another length (run fffsck)"));
+      if (!garbage) {
+        note_bad("garbage", pair.key, garbage.error());
+        round.failed(std::move(garbage).error());
+        continue;
+      }
       const InodeId id{keys::number_at(pair.key, keys::kPrefixBytes + 8)};
-      FF_CO_TRY_ASSIGN(const GarbageRecord garbage, decode_record<GarbageRecord>(pair.value, "garbage"));
       Step step = Step::kMore;
       while (step == Step::kMore) {
-        auto made = co_await (garbage.tree() ? take_apart(pair.key, id, garbage) : destroy_one(pair.key, id, garbage));
+        auto made = co_await runtime::with_timeout(
+            options_.item_limit, "garbage",
+            garbage->tree() ? take_apart(pair.key, id, *garbage) : destroy_one(pair.key, id, *garbage));
+        FF_CO_TRY(co_await runtime::not_cancelled());
         if (!made) {
-          if (!round.failed(std::move(made).error())) co_return round.result();
+          round.failed(std::move(made).error());
           break;
         }
         step = *made;
@@ -110,11 +126,42 @@ Task<Result<std::uint64_t>> Housekeeping::collect_garbage() {
       due.begin = page.pairs.back().key + '\0';
       continue;
     }
+    garbage_from_.clear();
     // Trees have put their directories behind what was due: another pass, as long as one gets somewhere.
     if (round.count() == at_start) co_return round.result();
     at_start = round.count();
     due = keys::garbage_until(names_.wall_now());
   }
+}
+
+// Once for each key.
+void Housekeeping::note_bad(const char* what, const std::string& key, const Error& error) {
+  if (noted_.size() < kNotedMax && noted_.insert(key).second)
+    log::warn("housekeeping: {} at '{}': {}", what, printable_name(key), error.message());
+}
+
+// A service whose clock was ahead has put things further into the future than anything may lie: by this clock they are
+// due after the longest delay.
+Task<Result<>> Housekeeping::mend_garbage_times() {
+  const std::int64_t latest =
+      names_.wall_now() + std::max(names_.options().garbage_delay, options_.open_garbage_pause).count();
+  kv::KeyRange beyond = keys::garbage_all();
+  beyond.begin = keys::garbage_until(latest).end;
+  FF_CO_TRY_ASSIGN(const auto page,
+                   co_await names_.transact<kv::RangeResult>([beyond] [[clang::coro_wrapper]] (View & view) {
+                     return view.range(beyond, {.limit = kPage, .mode = kv::Read::kSnapshot});
+                   }));
+  for (const kv::KeyValue& pair : page.pairs) {
+    if (pair.key.size() != keys::kPrefixBytes + 16) continue;  // told by the round itself
+    FF_CO_TRY(co_await names_.transact<void>([&](View& view) -> Task<Result<>> {
+      FF_CO_TRY_ASSIGN(const auto still, co_await view.get(pair.key));
+      if (!still) co_return {};
+      view.transaction().clear(pair.key);
+      view.transaction().set(keys::garbage(latest, InodeId{keys::number_at(pair.key, keys::kPrefixBytes + 8)}), *still);
+      co_return {};
+    }));
+  }
+  co_return {};
 }
 
 Task<Result<Housekeeping::Step>> Housekeeping::destroy_one(std::string key, InodeId id, GarbageRecord garbage) {
@@ -203,27 +250,41 @@ Task<Result<Housekeeping::Step>> Housekeeping::take_apart(std::string key, Inode
 Task<Result<std::uint64_t>> Housekeeping::finish_truncates() {
   Round round;
   kv::KeyRange rest = keys::truncating_all();
+  if (truncates_from_ > rest.begin && truncates_from_ < rest.end) rest.begin = truncates_from_;
   while (true) {
     FF_CO_TRY_ASSIGN(const auto page,
                      co_await names_.transact<kv::RangeResult>([rest] [[clang::coro_wrapper]] (View & view) {
                        return view.range(rest, {.limit = kPage, .mode = kv::Read::kSnapshot});
                      }));
     for (const kv::KeyValue& pair : page.pairs) {
+      truncates_from_ = pair.key + '\0';
+      if (pair.key.size() != keys::kPrefixBytes + 8) {
+        note_bad("truncate", pair.key, Error(Errc::kCorrupt, "a key of another length (run fffsck)"));
+        continue;
+      }
       const InodeId id{keys::number_at(pair.key, keys::kPrefixBytes)};
-      const auto due = co_await names_.transact<bool>([&](View& view) -> Task<Result<bool>> {
+      auto due = co_await names_.transact<bool>([&](View& view) -> Task<Result<bool>> {
         FF_CO_TRY_ASSIGN(const auto inode, co_await view.find(id));
-        co_return inode && inode->record.changed() + options_.truncate_grace.count() <= view.now();
+        if (!inode) co_return false;
+        // Of a clock that was ahead: finishing it early is harmless.
+        const std::int64_t changed = inode->record.changed();
+        co_return changed > view.now() || changed + options_.truncate_grace.count() <= view.now();
       });
-      if (!due) co_return fail(due.error());
-      if (!*due) continue;
-      auto finished = co_await names_.finish_truncate(id);
+      FF_CO_TRY(co_await runtime::not_cancelled());
+      if (due && !*due) continue;
+      auto finished = due ? co_await runtime::with_timeout(options_.item_limit, "truncate", names_.finish_truncate(id))
+                          : Result<>(fail(std::move(due).error()));
+      FF_CO_TRY(co_await runtime::not_cancelled());
       if (finished) {
         round.done();
-      } else if (!round.failed(std::move(finished).error())) {
-        co_return round.result();
+      } else {
+        round.failed(std::move(finished).error());
       }
     }
-    if (!page.more) co_return round.result();
+    if (!page.more) {
+      truncates_from_.clear();
+      co_return round.result();
+    }
     rest.begin = page.pairs.back().key + '\0';
   }
 }
@@ -232,14 +293,23 @@ Task<Result<std::uint64_t>> Housekeeping::prune_sessions() {
   FF_CO_TRY_ASSIGN(const std::set<std::uint64_t> live, co_await sessions_.live_clients());
   Round round;
   kv::KeyRange rest = keys::sessions_by_client();
+  if (sessions_from_ > rest.begin && sessions_from_ < rest.end) rest.begin = sessions_from_;
   while (true) {
     FF_CO_TRY_ASSIGN(const auto page,
                      co_await names_.transact<kv::RangeResult>([rest] [[clang::coro_wrapper]] (View & view) {
                        return view.range(rest, {.limit = kPage, .mode = kv::Read::kSnapshot});
                      }));
-    if (page.pairs.empty()) co_return round.result();
+    if (page.pairs.empty()) {
+      sessions_from_.clear();
+      co_return round.result();
+    }
     rest.begin = page.pairs.back().key + '\0';
     for (const kv::KeyValue& pair : page.pairs) {
+      sessions_from_ = pair.key + '\0';
+      if (pair.key.size() != keys::kPrefixBytes + 24) {
+        note_bad("session", pair.key, Error(Errc::kCorrupt, "a key of another length (run fffsck)"));
+        continue;
+      }
       const std::uint64_t client = keys::number_at(pair.key, keys::kPrefixBytes);
       if (live.contains(client)) {
         // All its others are passed over.
@@ -248,18 +318,21 @@ Task<Result<std::uint64_t>> Housekeeping::prune_sessions() {
         break;
       }
       const InodeId inode{keys::number_at(pair.key, keys::kPrefixBytes + 8)};
-      auto ended = co_await end_session(client, inode, keys::number_at(pair.key, keys::kPrefixBytes + 16));
-      if (ended) {
+      auto ended = co_await runtime::with_timeout(
+          options_.item_limit, "session",
+          end_session(client, inode, keys::number_at(pair.key, keys::kPrefixBytes + 16)));
+      FF_CO_TRY(co_await runtime::not_cancelled());
+      if (!ended) {
+        round.failed(std::move(ended).error());
+      } else if (*ended) {
         round.done();
-      } else if (!round.failed(std::move(ended).error())) {
-        co_return round.result();
       }
     }
   }
 }
 
 // What a writer had acknowledged and not told yet is asked of the chunks.
-Task<Result<>> Housekeeping::end_session(std::uint64_t client, InodeId inode, std::uint64_t handle) {
+Task<Result<bool>> Housekeeping::end_session(std::uint64_t client, InodeId inode, std::uint64_t handle) {
   const std::string key = keys::session(inode, client, handle);
   const std::string of_client = keys::session_of_client(client, inode, handle);
   struct Seen {
@@ -270,24 +343,32 @@ Task<Result<>> Housekeeping::end_session(std::uint64_t client, InodeId inode, st
   FF_CO_TRY_ASSIGN(const Seen seen, co_await names_.transact<Seen>([&](View& view) -> Task<Result<Seen>> {
     FF_CO_TRY_ASSIGN(const auto value, co_await view.get(key));
     if (!value) co_return Seen();
-    FF_CO_TRY_ASSIGN(const SessionRecord session, decode_record<SessionRecord>(*value, "session"));
+    FF_CO_TRY_ASSIGN(SessionRecord session, decode_record<SessionRecord>(*value, "session"));
+    if (session.opened() > view.now()) {
+      // Of a clock that was ahead: by this one it begins to age now.
+      session.set_opened(view.now());
+      view.transaction().set(key, encode_record(session));
+      co_return Seen{true, {}};
+    }
     if (session.opened() + options_.session_grace.count() > view.now()) co_return Seen{true, {}};
     FF_CO_TRY_ASSIGN(auto file, co_await view.find(inode));
+    // Its chunks are not cut yet: their length says nothing.
+    if (file && file->record.has_truncating()) co_return Seen{true, {}};
     const bool written =
         session.write() && file && file->is_file() && !file->record.inlined() && file->record.has_layout();
     co_return Seen{false, written ? std::move(file) : std::nullopt};
   }));
-  if (seen.young) co_return {};
+  if (seen.young) co_return false;
   std::uint64_t length = 0;
   if (seen.written) {
     FF_CO_TRY_ASSIGN(length, co_await names_.chunks().length(inode, layout_of(seen.written->record)));
   }
-  co_return co_await names_.transact<void>([&](View& view) -> Task<Result<>> {
+  FF_CO_TRY(co_await names_.transact<void>([&](View& view) -> Task<Result<>> {
     view.transaction().clear(key);
     view.transaction().clear(of_client);
     if (!seen.written) co_return {};
     FF_CO_TRY_ASSIGN(auto file, co_await view.find(inode));
-    if (!file) co_return {};
+    if (!file || file->record.has_truncating()) co_return {};
     const std::uint64_t settled = settled_length(file->record.size(), file->record.truncate_epoch(), length,
                                                  seen.written->record.truncate_epoch());
     if (settled == file->record.size()) co_return {};
@@ -295,7 +376,8 @@ Task<Result<>> Housekeeping::end_session(std::uint64_t client, InodeId inode, st
     file->record.set_modified(view.now());
     view.change(*file);
     co_return {};
-  });
+  }));
+  co_return true;
 }
 
 // ---- answers, trash ------------------------------------------------------------------------------------------------
@@ -315,8 +397,14 @@ Task<Result<std::uint64_t>> Housekeeping::forget_answers() {
     std::uint64_t count = 0;
     for (const kv::KeyValue& pair : page.pairs) {
       if (keys::number_at(pair.key, keys::kPrefixBytes) != client) break;
-      FF_CO_TRY_ASSIGN(const AnswerRecord answer, decode_record<AnswerRecord>(pair.value, "answer"));
-      if (answer.expires() > names_.wall_now()) break;
+      const auto answer = decode_record<AnswerRecord>(pair.value, "answer");
+      // One that cannot be read answers nobody; one of a clock that was ahead could stay for ever. Both are as good as
+      // old, for nobody repeats a request for so long.
+      if (!answer) note_bad("answer", pair.key, answer.error());
+      const std::int64_t now = names_.wall_now();
+      const bool fresh = answer && answer->expires() > now &&
+                         answer->expires() <= now + names_.options().answers_kept.count() + kClockSkew.count();
+      if (fresh) break;
       old.end = pair.key + '\0';
       ++count;
     }
@@ -350,28 +438,41 @@ Task<Result<std::uint64_t>> Housekeeping::empty_trash() {
     if (users.pairs.empty()) co_return round.result();
     after_user = users.pairs.back().key;
     for (const kv::KeyValue& user : users.pairs) {
-      FF_CO_TRY_ASSIGN(const DirentRecord own, decode_record<DirentRecord>(user.value, "entry"));
+      const auto own = decode_record<DirentRecord>(user.value, "entry");
+      if (!own) {
+        note_bad("entry of the trash", user.key, own.error());
+        round.failed(own.error());
+        continue;
+      }
       std::string after;
       while (true) {
-        FF_CO_TRY_ASSIGN(const auto page, co_await each(names_, InodeId{own.inode()}, after));
+        FF_CO_TRY_ASSIGN(const auto page, co_await each(names_, InodeId{own->inode()}, after));
         if (page.pairs.empty()) break;
         after = page.pairs.back().key;
         for (const kv::KeyValue& pair : page.pairs) {
-          FF_CO_TRY_ASSIGN(const DirentRecord entry, decode_record<DirentRecord>(pair.value, "entry"));
-          FF_CO_TRY_ASSIGN(const bool old, co_await names_.transact<bool>([&](View& view) -> Task<Result<bool>> {
-            FF_CO_TRY_ASSIGN(const auto inode, co_await view.find(InodeId{entry.inode()}));
+          const auto entry = decode_record<DirentRecord>(pair.value, "entry");
+          auto old = entry ? co_await names_.transact<bool>([&](View& view) -> Task<Result<bool>> {
+            FF_CO_TRY_ASSIGN(const auto inode, co_await view.find(InodeId{entry->inode()}));
             co_return inode && inode->record.changed() + options_.trash_kept.count() <= view.now();
-          }));
-          if (!old) continue;
+          })
+                           : Result<bool>(fail(entry.error()));
+          FF_CO_TRY(co_await runtime::not_cancelled());
+          if (!old) {
+            note_bad("entry of the trash", pair.key, old.error());
+            round.failed(std::move(old).error());
+            continue;
+          }
+          if (!*old) continue;
           RemoveRequest remove;
-          remove.mutable_where()->set_base(own.inode());
+          remove.mutable_where()->set_base(own->inode());
           remove.mutable_where()->set_path(std::string(keys::dirent_name(pair.key)));
           remove.set_recursive(true);
           auto removed = co_await names_.remove(std::move(remove));
           if (removed) {
             round.done();
-          } else if (!is_posix(removed.error()) && !round.failed(std::move(removed).error())) {
-            co_return round.result();
+          } else if (!is_posix(removed.error())) {
+            FF_CO_TRY(co_await runtime::not_cancelled());
+            round.failed(std::move(removed).error());
           }
         }
       }

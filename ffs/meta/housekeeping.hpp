@@ -8,6 +8,8 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
+#include <string>
 
 #include "ffs/meta/namespace.hpp"
 #include "ffs/meta/session_source.hpp"
@@ -18,6 +20,7 @@ struct HousekeepingOptions {
   runtime::Duration pause = std::chrono::seconds(5);  // between rounds
   runtime::Duration lease = std::chrono::seconds(10);
   runtime::Duration round_limit = std::chrono::minutes(2);      // for one kind of work
+  runtime::Duration item_limit = std::chrono::seconds(20);      // for one file: a chain may be down
   runtime::Duration truncate_grace = std::chrono::seconds(30);  // who decided it may still be at it
   runtime::Duration session_grace = std::chrono::minutes(1);    // a session this young is left alone
   runtime::Duration open_garbage_pause =
@@ -43,13 +46,19 @@ class Housekeeping {
   enum class Step : std::uint8_t { kGone, kMore, kLater };
 
   runtime::Task<Result<>> rounds(kv::Lease& lease);
+  runtime::Task<Result<>> mend_garbage_times();
+  void note_bad(const char* what, const std::string& key, const Error& error);
   runtime::Task<Result<Step>> destroy_one(std::string key, InodeId id, GarbageRecord garbage);
   runtime::Task<Result<Step>> take_apart(std::string key, InodeId id, GarbageRecord garbage);
-  runtime::Task<Result<>> end_session(std::uint64_t client, InodeId inode, std::uint64_t handle);
+  // False: not yet.
+  runtime::Task<Result<bool>> end_session(std::uint64_t client, InodeId inode, std::uint64_t handle);
 
   Namespace& names_;
   SessionSource& sessions_;
   const HousekeepingOptions options_;
+  // Where a round that was cut off goes on.
+  std::string garbage_from_, truncates_from_, sessions_from_;
+  std::set<std::string> noted_;  // keys of records that were told to be bad
 };
 
 }  // namespace ff::ffs

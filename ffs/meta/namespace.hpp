@@ -135,6 +135,8 @@ Result<> check_may_change(const User& user, const Inode& directory, std::string_
 InodeRecord new_record(const User& user, const Inode& parent, FileType type, std::uint32_t mode);
 // Decides a new size of a file in chunks or of an empty one; what is left to do is told by record.truncating().
 void decide_truncate(View& view, Inode& file, std::uint64_t size);
+// Decides that the content of a file in its inode moves to chunks, by finish_truncate(). The caller writes the record.
+void decide_spill(View& view, Inode& file);
 // Puts what has no entry (any more) into the trash of `uid`, as "<seconds>-<inode>-<name>": `fresh` becomes that user's
 // trash directory when there is none.
 runtime::Task<Result<>> put_into_trash(View& view, std::uint32_t uid, std::uint32_t gid, const std::string& name,

@@ -29,7 +29,7 @@ Result<> check_close(const CloseRequest& request) {
   if (request.inline_write() && request.leave_inline()) {
     return refuse(EINVAL, shown(request), "an inline write, and leaving the inode");
   }
-  if (request.inline_write() && request.inline_data().size() > kInlineDataBytesMax) {
+  if (request.inline_data().size() > kInlineDataBytesMax) {
     return refuse(EFBIG, shown(request), "too long for its inode");
   }
   if (request.length_seen() > kFileBytesMax) return refuse(EFBIG, shown(request));
@@ -44,17 +44,33 @@ Result<> check_close(const CloseRequest& request) {
 Task<Result<CloseReply>> Namespace::close(CloseRequest request) {
   FF_CO_TRY(check_close(request));
   if (!changes_file(request)) co_return co_await close_unchanged(std::move(request));
-  co_return co_await answer_once<CloseReply>(
-      request.request(), "close", [&] [[clang::coro_wrapper]] (View & view) { return close_in(view, request); });
+  FF_CO_TRY_ASSIGN(CloseReply reply, co_await answer_once<CloseReply>(request.request(), "close",
+                                                                      [&] [[clang::coro_wrapper]] (View & view) {
+                                                                        return close_in(view, request);
+                                                                      }));
+  if (!request.leave_inline() || !reply.attributes().truncating()) co_return reply;
+  const InodeId inode{request.inode()};
+  FF_CO_TRY(co_await finish_truncate(inode));
+  FF_CO_TRY_ASSIGN(*reply.mutable_attributes(), co_await look<Attributes>([&](View& view) -> Task<Result<Attributes>> {
+    FF_CO_TRY_ASSIGN(const Inode now, co_await view.inode(inode));
+    co_return attributes_of(now);
+  }));
+  co_return reply;
 }
 
 // Ends a session without anything to tell: repeating it changes nothing, so no answer is kept, and nothing conflicts.
 Task<Result<CloseReply>> Namespace::close_unchanged(CloseRequest request) {
   co_return co_await transact<CloseReply>([&](View& view) -> Task<Result<CloseReply>> {
-    FF_CO_TRY_ASSIGN(const auto inode, co_await view.find(InodeId{request.inode()}, kv::Read::kSnapshot));
     CloseReply reply;
+    if (request.handle() == 0) co_return reply;
+    // Who has no session (any more) learns nothing.
+    const InodeId id{request.inode()};
+    FF_CO_TRY_ASSIGN(const auto session,
+                     co_await view.get(keys::session(id, request.client(), request.handle()), kv::Read::kSnapshot));
+    if (!session) co_return reply;
+    FF_CO_TRY_ASSIGN(const auto inode, co_await view.find(id, kv::Read::kSnapshot));
     if (inode) *reply.mutable_attributes() = attributes_of(*inode);
-    if (request.close() && request.handle() != 0) end_session(view, request);
+    if (request.close()) end_session(view, request);
     co_return reply;
   });
 }
@@ -86,7 +102,8 @@ Task<Result<CloseReply>> Namespace::close_in(View& view, const CloseRequest& req
 // Where the content lies, and how long the file is.
 Result<> Namespace::settle_content(View& view, const CloseRequest& request, Inode& inode) {
   InodeRecord& record = inode.record;
-  if (request.inline_write() || (request.leave_inline() && record.inlined())) {
+  const bool replaces = request.inline_write() || (request.leave_inline() && request.wrote());
+  if (replaces) {
     if (!record.inlined()) return refuse(ESTALE, shown(request), "its content has left the inode");
     if (record.content_version() > request.inline_version()) {
       return refuse(ESTALE, shown(request), "its content was replaced meanwhile");
@@ -98,15 +115,17 @@ Result<> Namespace::settle_content(View& view, const CloseRequest& request, Inod
     view.resize(inode, request.inline_data().size());
     return {};
   }
-  if (request.leave_inline() && record.inlined()) {
+  if (request.leave_inline()) {
+    if (!record.inlined()) return {};
     if (!record.has_layout()) {
       return refuse(EINVAL, shown(request), "has no layout (set one on a directory above, or format the file system)");
     }
-    record.set_inlined(false);
-    record.clear_inline_data();
-    record.set_content_version(record.version() + 1);
-    // A truncate that waited for the content to leave has nothing to move any more, but still to decide the size.
-    view.resize(inode, std::max<std::uint64_t>(request.inline_data().size(), request.length_seen()));
+    if (replaces) {
+      record.set_inline_data(request.inline_data());
+      record.set_content_version(record.version() + 1);
+      view.resize(inode, request.inline_data().size());
+    }
+    decide_spill(view, inode);
     return {};
   }
   // A writer that thinks that the file lives in its inode, or the other way round, has nothing to settle here.

@@ -19,7 +19,11 @@ Task<Result<StatReply>> Namespace::stat(StatRequest request) {
     FF_CO_TRY_ASSIGN(Inode inode,
                      co_await resolve_inode(view, request.user(), request.where(), request.where().follow()));
     StatReply reply;
-    FF_CO_TRY_ASSIGN(*reply.mutable_attributes(), co_await view.attributes(std::move(inode)));
+    if (inode.is_file() && allows(request.user(), inode.record, kMayRead)) {
+      *reply.mutable_attributes() = with_content(inode);
+    } else {
+      FF_CO_TRY_ASSIGN(*reply.mutable_attributes(), co_await view.attributes(std::move(inode)));
+    }
     co_return reply;
   });
 }
@@ -53,8 +57,11 @@ Task<Result<ListReply>> Namespace::list_in(View& view, const ListRequest& reques
     entry.set_inode(record.inode());
     entry.set_type(static_cast<FileType>(record.type()));
     if (request.with_attributes() && searchable) {
-      FF_CO_TRY_ASSIGN(Inode inode, co_await view.inode_of(directory.id, entry.name(), record, kv::Read::kSnapshot));
-      FF_CO_TRY_ASSIGN(*entry.mutable_attributes(), co_await view.attributes(std::move(inode)));
+      // An entry whose inode is not there stays in the list, without attributes: it could not be removed otherwise.
+      FF_CO_TRY_ASSIGN(auto inode, co_await view.find(InodeId{record.inode()}, kv::Read::kSnapshot));
+      if (inode) {
+        FF_CO_TRY_ASSIGN(*entry.mutable_attributes(), co_await view.attributes(std::move(*inode)));
+      }
     }
     bytes += entry.ByteSizeLong() + 8;
     if (bytes > kListReplyBytesMax && reply.entries_size() > 0) {

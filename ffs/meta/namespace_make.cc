@@ -66,7 +66,12 @@ Task<Result<EntryReply>> Namespace::make_all_directories(MakeDirectoryRequest re
                        return make_directory_in(view, one, fresh, true);
                      }));
   }
-  if (last.attributes().inode() == 0) co_return refuse(EEXIST, "/");
+  if (last.attributes().inode() != 0) co_return last;
+  StatRequest root;  // the path names nothing but "/"
+  *root.mutable_user() = request.user();
+  root.mutable_where()->set_path("/");
+  FF_CO_TRY_ASSIGN(StatReply there, co_await stat(std::move(root)));
+  *last.mutable_attributes() = std::move(*there.mutable_attributes());
   co_return last;
 }
 

@@ -68,7 +68,7 @@ Task<Result<OpenReply>> Namespace::open(OpenRequest request) {
     FF_CO_TRY_ASSIGN(*reply->mutable_attributes(),
                      co_await look<Attributes>([&](View& view) -> Task<Result<Attributes>> {
                        FF_CO_TRY_ASSIGN(Inode now, co_await view.inode(inode));
-                       co_return attributes_of(now);
+                       co_return with_content(now);
                      }));
     co_return reply;
   }
@@ -122,7 +122,7 @@ Task<Result<OpenReply>> Namespace::open_existing(View& view, const OpenRequest& 
   }
   OpenReply reply;
   reply.set_handle(session_handle(view, request, file.id, view.random()));
-  *reply.mutable_attributes() = attributes_of(file);
+  *reply.mutable_attributes() = with_content(file);
   co_return reply;
 }
 

@@ -30,9 +30,12 @@ Task<Result<>> check_remove(View& view, const RemoveRequest& request, const Reso
   }
   if (!request.directory() && !request.recursive() && !request.to_trash()) co_return refuse(EISDIR, at.shown);
   if (request.to_trash() || !request.recursive()) {
-    if (request.to_trash() && request.recursive()) co_return {};
+    // It gets another parent, as by a rename.
+    if (request.to_trash() && !allows(request.user(), target.record, kMayWrite)) co_return refuse(EACCES, at.shown);
     FF_CO_TRY_ASSIGN(const bool empty, co_await view.is_empty(target.id));
-    if (!empty) co_return refuse(ENOTEMPTY, at.shown);
+    if (!empty && !request.recursive()) co_return refuse(ENOTEMPTY, at.shown);
+    if (!empty && !allows(request.user(), target.record, kMayRead | kMayWrite | kMaySearch))
+      co_return refuse(EACCES, at.shown);
     co_return {};
   }
   FF_CO_TRY_ASSIGN(const bool empty, co_await view.is_empty(target.id));
@@ -93,7 +96,8 @@ Task<Result<EntryReply>> Namespace::remove_in(View& view, const RemoveRequest& r
   // What lies in the trash is removed for good.
   if (request.to_trash() && !at.parent->record.trash()) {
     view.remove_entry(*at.parent, at.name, target);
-    FF_CO_TRY(co_await put_into_trash(view, request.user().uid(), request.user().gid(), at.name, target, fresh));
+    // The owner's, who alone may look into it: removing takes nothing from anybody that he could not have back.
+    FF_CO_TRY(co_await put_into_trash(view, target.record.uid(), target.record.gid(), at.name, target, fresh));
     co_return reply;
   }
   bool is_tree = false;

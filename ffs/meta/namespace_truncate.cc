@@ -62,7 +62,9 @@ void decide_truncate(View& view, Inode& file, std::uint64_t size) {
     if (size <= kInlineDataBytesMax) {
       record.mutable_inline_data()->resize(size);
     } else {
+      // Nothing is in the inode, but there may be in chunks: of a move that was interrupted or overtaken.
       record.set_inlined(false);
+      intend(view, file, 0, false);
     }
     view.resize(file, size);
   } else if (record.inlined()) {
@@ -73,6 +75,14 @@ void decide_truncate(View& view, Inode& file, std::uint64_t size) {
   }
   record.set_modified(view.now());
   view.change(file);
+}
+
+void decide_spill(View& view, Inode& file) {
+  const InodeRecord& record = file.record;
+  // A growing truncate that waits for the content to leave keeps its size.
+  const bool grows = record.has_truncating() && record.truncating().spill();
+  intend(view, file, std::max<std::uint64_t>(record.inline_data().size(), grows ? record.truncating().size() : 0),
+         true);
 }
 
 Task<Result<StatReply>> Namespace::truncate(TruncateRequest request) {
@@ -136,12 +146,12 @@ Task<Result<>> Namespace::finish_truncate(InodeId id) {
                          file->record.set_truncate_epoch(file->record.truncate_epoch() + 1);
                          view.put(*file);
                        } else {
-                         // A writer has moved the content itself meanwhile; what is left is a truncate of a file in
-                         // chunks.
-                         const std::uint64_t size = file->record.truncating().size();
-                         intend(view, *file, size, false);
-                         view.resize(*file, size);
+                         // The content has left already. Such a truncate only grows: nothing is to be cut, and what a
+                         // writer put behind its end since stays.
+                         view.resize(*file, std::max(file->record.size(), file->record.truncating().size()));
+                         forget_intent(view, *file);
                          view.put(*file);
+                         co_return std::nullopt;
                        }
                        co_return file;
                      }));

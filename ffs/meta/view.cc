@@ -116,8 +116,13 @@ Attributes attributes_of(const Inode& inode) {
     // Who knows the new epoch may write under it, and what is written under it must not be cut.
     out.set_truncate_epoch(record.has_truncating() ? record.truncating().epoch_before() : record.truncate_epoch());
     out.set_inlined(record.inlined());
-    if (record.inlined()) out.set_inline_data(record.inline_data());
   }
+  return out;
+}
+
+Attributes with_content(const Inode& inode) {
+  Attributes out = attributes_of(inode);
+  if (inode.is_file() && inode.record.inlined()) out.set_inline_data(inode.record.inline_data());
   return out;
 }
 

@@ -98,7 +98,10 @@ class View {
   std::size_t passed_ = 0;
 };
 
-// Without what only the store knows of directories.
+// Without what only the store knows of directories, and without the content of a small file: many may see attributes
+// who may not read.
 Attributes attributes_of(const Inode& inode);
+// With it, for who may read or write the file.
+Attributes with_content(const Inode& inode);
 
 }  // namespace ff::ffs

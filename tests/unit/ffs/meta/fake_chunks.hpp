@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 
 #include "ffs/meta/file_chunks.hpp"
@@ -19,6 +20,7 @@ class FakeChunks final : public FileChunks {
   };
   std::map<InodeId, File> files;
   int failures = 0;          // of the next calls
+  std::set<InodeId> down;    // whose chain gives timeouts
   runtime::Duration slow{};  // each call takes this long before it does anything, and again after
   int calls = 0;
 
@@ -41,6 +43,7 @@ class FakeChunks final : public FileChunks {
     co_return co_await after();
   }
   runtime::Task<Result<>> remove_all(InodeId inode, Layout, std::uint64_t) override {
+    if (down.contains(inode)) co_return fail(Errc::kTimeout, "chunks: out of time");
     FF_CO_TRY(co_await before());
     files.erase(inode);
     co_return co_await after();

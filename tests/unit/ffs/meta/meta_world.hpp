@@ -9,6 +9,7 @@
 
 #include "ffs/meta/housekeeping.hpp"
 #include "ffs/meta/namespace.hpp"
+#include "ffs/meta/namespace_answers.hpp"
 #include "tests/unit/ffs/meta/check_namespace.hpp"
 #include "tests/unit/ffs/meta/fake_chunks.hpp"
 
@@ -173,16 +174,41 @@ class MetaWorld {
   // Opens, writes to chunks as a client does; the file stays open.
   int write_chunks(std::string at, std::uint64_t offset, std::string data, bool settle = true) {
     if (const int failed = open_write(std::move(at)); failed != 0) return failed;
+    if (last.inlined()) {
+      if (const int failed = leave_inode(); failed != 0) return failed;
+    }
     EXPECT_TRUE(chunks_.write(InodeId{last.inode()}, offset, data, last.truncate_epoch()));
     CloseRequest request;
     request.set_inode(last.inode());
     request.set_handle(handle);
     request.set_wrote(true);
-    request.set_leave_inline(last.inlined());
-    request.set_inline_version(last.version());
     request.set_truncate_epoch(last.truncate_epoch());
     if (settle) request.set_length_seen(offset + data.size());
     return close(request);
+  }
+  // The content of the file that was opened last goes to chunks; with `data`, which was written since, instead.
+  int leave_inode(std::optional<std::string> data = std::nullopt) {
+    CloseRequest request;
+    request.set_inode(last.inode());
+    request.set_handle(handle);
+    request.set_leave_inline(true);
+    request.set_inline_version(last.version());
+    request.set_wrote(data.has_value());
+    if (data) request.set_inline_data(*std::move(data));
+    return close(request);
+  }
+  // A record as it never comes about.
+  void put(std::string key, std::string value) {
+    const auto done = sync(names_.transact<void>([&](View& view) -> runtime::Task<Result<>> {
+      view.transaction().set(key, value);
+      co_return {};
+    }));
+    EXPECT_TRUE(done.has_value());
+  }
+  std::vector<kv::KeyValue> records(kv::KeyRange range) {
+    const auto found = sync(names_.transact<kv::RangeResult>(
+        [&] [[clang::coro_wrapper]] (View & view) { return view.range(range, {.limit = 1000}); }));
+    return found ? found->pairs : std::vector<kv::KeyValue>{};
   }
   int symlink(std::string target, std::string at) {
     MakeSymlinkRequest request;
@@ -224,6 +250,12 @@ class MetaWorld {
   int set_attributes(SetAttributesRequest request, std::string at) {
     *request.mutable_where() = path(std::move(at));
     return call(&Namespace::set_attributes, request);
+  }
+  int chmod(std::string at, std::uint32_t mode) {
+    SetAttributesRequest request;
+    request.set_set_mode(true);
+    request.set_mode(mode);
+    return set_attributes(request, std::move(at));
   }
   Result<ListReply> list(std::string at, std::string after = "", std::uint32_t limit = 0, bool attributes = false) {
     ListRequest request;

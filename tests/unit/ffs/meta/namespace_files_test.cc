@@ -117,6 +117,7 @@ TEST_P(NamespaceTest, ATruncatedFileMayOutgrowItsInode) {
   ASSERT_EQ(fs.write_small("/f", "content"), 0);
   const InodeId inode{fs.last.inode()};
   ASSERT_EQ(fs.truncate("/f", 3), 0);
+  ASSERT_EQ(fs.stat("/f"), 0);
   EXPECT_EQ(fs.last.inline_data(), "con");
   ASSERT_EQ(fs.truncate("/f", 100'000), 0);
   EXPECT_FALSE(fs.last.inlined());
@@ -354,6 +355,170 @@ TEST_P(NamespaceTest, AnswersAreForgottenWhenTheyAreOld) {
   forgotten = other.sync(other.keeping().forget_answers());
   ASSERT_TRUE(forgotten.has_value());
   EXPECT_EQ(*forgotten, 250U);
+}
+
+// ---- who learns what, what others' mistakes cost
+// -----------------------------------------------------------------------
+
+TEST_P(NamespaceTest, ContentIsToldOnlyToWhoMayRead) {
+  ASSERT_EQ(fs.create("/key", 0600), 0);
+  ASSERT_EQ(fs.write_small("/key", "secret"), 0);
+  ASSERT_EQ(fs.mkdir("/open", 0777), 0);
+  ASSERT_EQ(fs.rename("/key", "/open/key"), 0);
+  EXPECT_EQ(fs.last.inline_data(), "") << "a rename needs no content";
+  ASSERT_EQ(fs.stat("/open/key"), 0);
+  EXPECT_EQ(fs.last.inline_data(), "secret");
+  const std::uint64_t inode = fs.last.inode();
+  fs.as(user(1000));
+  ASSERT_EQ(fs.stat("/open/key"), 0);
+  EXPECT_EQ(fs.last.size(), 6U);
+  EXPECT_EQ(fs.last.inline_data(), "");
+  const auto listed = fs.list("/open", "", 0, true);
+  ASSERT_TRUE(listed.has_value());
+  EXPECT_EQ(listed->entries(0).attributes().size(), 6U);
+  EXPECT_EQ(listed->entries(0).attributes().inline_data(), "");
+  ASSERT_EQ(fs.link("/open/key", "/open/other"), 0);
+  EXPECT_EQ(fs.last.inline_data(), "");
+  // A close of what was never opened, with a number that was guessed.
+  for (const bool end : {false, true}) {
+    CloseRequest guess;
+    guess.set_inode(inode);
+    guess.set_handle(end ? 1 : 0);
+    guess.set_close(end);
+    fs.last.Clear();
+    ASSERT_EQ(fs.close(guess), 0);
+    EXPECT_EQ(fs.last.inode(), 0U) << "attributes of a file that was not opened";
+  }
+  fs.as(root_user());
+}
+
+TEST_P(NamespaceTest, AStaleCopyOfASmallFileNeverReplacesWhatLeftTheInode) {
+  ASSERT_EQ(fs.create("/f"), 0);
+  ASSERT_EQ(fs.write_small("/f", "aaaa"), 0);
+  ASSERT_EQ(fs.open_write("/f"), 0);
+  const Attributes seen = fs.last;
+  const std::uint64_t second = fs.handle;
+  ASSERT_EQ(fs.write_chunks("/f", 0, "AAAAAAAA"), 0);
+  const InodeId inode{fs.last.inode()};
+  EXPECT_EQ(fs.chunks().files[inode].data, "AAAAAAAA");
+  // The second one has written to its copy, which was "aaaa": refused; or it has not: it learns where the content is.
+  fs.last = seen;
+  fs.handle = second;
+  EXPECT_EQ(fs.leave_inode("aaab"), ESTALE);
+  fs.last = seen;
+  EXPECT_EQ(fs.leave_inode(), 0);
+  EXPECT_FALSE(fs.last.inlined());
+  EXPECT_EQ(fs.last.size(), 8U);
+  EXPECT_EQ(fs.chunks().files[inode].data, "AAAAAAAA");
+}
+
+TEST_P(NamespaceTest, ContentThatLeavesTheInodeTakesUnsyncedWritesAlong) {
+  ASSERT_EQ(fs.create("/f"), 0);
+  ASSERT_EQ(fs.write_small("/f", "old"), 0);
+  ASSERT_EQ(fs.open_write("/f"), 0);
+  const InodeId inode{fs.last.inode()};
+  // What an interrupted move may have left in chunks goes.
+  EXPECT_TRUE(fs.chunks().write(inode, 0, "rubbish that is longer", fs.last.truncate_epoch()));
+  ASSERT_EQ(fs.leave_inode("newer"), 0);
+  EXPECT_FALSE(fs.last.inlined());
+  EXPECT_FALSE(fs.last.truncating());
+  EXPECT_EQ(fs.last.size(), 5U);
+  EXPECT_EQ(fs.chunks().files[inode].data, "newer");
+  EXPECT_TRUE(fs.chunks().write(inode, 5, "!", fs.last.truncate_epoch()));
+  EXPECT_FALSE(fs.chunks().write(inode, 0, "late", fs.last.truncate_epoch() - 1));
+}
+
+TEST_P(NamespaceTest, AnEmptySmallFileThatGrowsShowsZerosNotWhatLayInChunks) {
+  ASSERT_EQ(fs.create("/f"), 0);
+  ASSERT_EQ(fs.stat("/f"), 0);
+  const InodeId inode{fs.last.inode()};
+  EXPECT_TRUE(fs.chunks().write(inode, 0, "old bytes", fs.last.truncate_epoch()));
+  ASSERT_EQ(fs.truncate("/f", 100'000), 0);
+  EXPECT_EQ(fs.last.size(), 100'000U);
+  EXPECT_EQ(fs.chunks().files[inode].data, "");
+}
+
+TEST_P(NamespaceTest, ATreeOfOthersDoesNotGoIntoOnesTrash) {
+  ASSERT_EQ(fs.mkdir("/shared", 0777), 0);
+  fs.as(user(1));
+  ASSERT_EQ(fs.mkdir("/shared/ann", 0700), 0);
+  ASSERT_EQ(fs.create("/shared/ann/a"), 0);
+  ASSERT_EQ(fs.mkdir("/shared/empty", 0700), 0);
+  fs.as(user(2));
+  EXPECT_EQ(fs.remove("/shared/ann", true, true, true), EACCES);
+  EXPECT_EQ(fs.remove("/shared/empty", true, false, true), EACCES) << "it would get another parent";
+  fs.as(user(1));
+  EXPECT_EQ(fs.names_in("/shared/ann"), std::vector<std::string>{"a"});
+  ASSERT_EQ(fs.chmod("/shared/ann", 0777), 0);
+  fs.as(user(2));
+  ASSERT_EQ(fs.remove("/shared/ann", true, true, true), 0);
+  fs.as(user(1));
+  EXPECT_EQ(fs.names_in("/.trash/1").size(), 1U) << "the owner's trash, not the remover's";
+  fs.as(root_user());
+}
+
+TEST_P(NamespaceTest, AChainThatIsDownKeepsNoOtherGarbageWaiting) {
+  std::vector<InodeId> files;
+  for (const char* name : {"/a", "/b", "/c"}) {
+    ASSERT_EQ(fs.create(name), 0);
+    ASSERT_EQ(fs.write_chunks(name, 0, "x"), 0);
+    files.push_back(InodeId{fs.last.inode()});
+    ASSERT_EQ(fs.close(fs.last.inode(), fs.handle), 0);
+    ASSERT_EQ(fs.unlink(name), 0);
+  }
+  fs.chunks().down.insert(files[0]);
+  EXPECT_FALSE(fs.sync(fs.keeping().collect_garbage()).has_value()) << "it says that something failed";
+  EXPECT_TRUE(fs.chunks().files.contains(files[0]));
+  EXPECT_FALSE(fs.chunks().files.contains(files[1]));
+  EXPECT_FALSE(fs.chunks().files.contains(files[2]));
+  fs.chunks().down.clear();
+}
+
+TEST_P(NamespaceTest, ARecordThatCannotBeReadKeepsNoOtherWorkWaiting) {
+  ASSERT_EQ(fs.create("/a"), 0);
+  ASSERT_EQ(fs.write_chunks("/a", 0, "x"), 0);
+  const InodeId inode{fs.last.inode()};
+  ASSERT_EQ(fs.close(fs.last.inode(), fs.handle), 0);
+  ASSERT_EQ(fs.unlink("/a"), 0);
+  const std::string bad = keys::garbage(1, InodeId{999});
+  const std::string strange = keys::garbage_all().begin + "short";
+  fs.put(bad, "\xff\xff no record");
+  fs.put(strange, "");
+  EXPECT_FALSE(fs.sync(fs.keeping().collect_garbage()).has_value());
+  EXPECT_FALSE(fs.chunks().files.contains(inode));
+  EXPECT_EQ(fs.records(keys::garbage_all()).size(), 2U) << "the bad ones are left to the checker";
+  EXPECT_TRUE(fs.sync(fs.names().transact<void>([&](View& view) -> runtime::Task<Result<>> {
+                  view.transaction().clear(bad);
+                  view.transaction().clear(strange);
+                  co_return {};
+                }))
+                  .has_value());
+}
+
+TEST_P(NamespaceTest, WhatAClockThatWasAheadHasStampedIsDoneAllTheSame) {
+  ASSERT_EQ(fs.create("/a"), 0);
+  ASSERT_EQ(fs.write_chunks("/a", 0, "x"), 0);
+  const InodeId inode{fs.last.inode()};
+  ASSERT_EQ(fs.unlink("/a"), 0);
+  // The session and the garbage, as a service would have written them whose clock is 40 days ahead.
+  const std::int64_t ahead = fs.names().wall_now() + std::int64_t{40} * 24 * 3'600'000'000'000;
+  SessionRecord session;
+  session.set_write(true);
+  session.set_opened(ahead);
+  fs.put(keys::session(inode, kClient, fs.handle), encode_record(session));
+  const auto garbage = fs.records(keys::garbage_all());
+  ASSERT_EQ(garbage.size(), 1U);
+  EXPECT_TRUE(fs.sync(fs.names().transact<void>([&](View& view) -> runtime::Task<Result<>> {
+                  view.transaction().clear(garbage[0].key);
+                  view.transaction().set(keys::garbage(ahead, inode), garbage[0].value);
+                  co_return {};
+                }))
+                  .has_value());
+  fs.sessions().live.clear();
+  fs.settle();
+  EXPECT_FALSE(fs.chunks().files.contains(inode));
+  EXPECT_TRUE(fs.records(keys::sessions_by_client()).empty());
+  EXPECT_TRUE(fs.records(keys::garbage_all()).empty());
 }
 
 }  // namespace
