@@ -43,12 +43,6 @@ struct CommittedState {
 };
 using CommittedRef = std::shared_ptr<const CommittedState>;
 
-// Checksum blocks [first, first + count) of a content: what an update wrote to the disk beside its record.
-struct NewBlocks {
-  std::uint32_t first = 0;
-  std::uint32_t count = 0;
-};
-
 struct PendingState {
   UpdateKind kind = UpdateKind::kWrite;
   ChunkVersion version = 0;
@@ -56,9 +50,8 @@ struct PendingState {
   UpdateTag tag;
   std::uint64_t truncate_epoch = 0;
   std::uint32_t chunk_bytes = 0;
-  ContentRef content;  // never null
-  Overlay own;         // the part of its overlay that this update brought
-  NewBlocks fresh;
+  ContentRef content;                // never null
+  Overlay own;                       // the part of its overlay that this update brought
   std::uint64_t sequence = 0;        // of the batch with its record; 0: from before the store was opened
   std::shared_ptr<const void> room;  // in the journal, for writing it there again
 };

@@ -40,6 +40,18 @@ Task<Result<>> write_superblock(Disk& disk, std::string folder, StoreSuperblock 
   co_return co_await file->close();
 }
 
+Result<> check_owner(const StoreIdentity& found, const StoreOwner& wanted) {
+  if (found.cluster != wanted.cluster) {
+    return fail(Errc::kInvalidArgument, "this store belongs to another cluster (is the right disk mounted here?)");
+  }
+  if (found.target != wanted.target) {
+    return fail(Errc::kInvalidArgument,
+                fmt::format("this store belongs to target {}, not {} (is the right disk mounted here?)",
+                            number(found.target), number(wanted.target)));
+  }
+  return {};
+}
+
 }  // namespace
 
 // The superblock comes last: without it there is no store.
@@ -54,8 +66,10 @@ Task<Result<>> ChunkStore::format(runtime::Env& env, std::string folder, StoreId
   co_return co_await disk.sync_folder(folder);
 }
 
-Task<Result<std::unique_ptr<ChunkStore>>> ChunkStore::open(runtime::Env& env, std::string folder) {
+Task<Result<std::unique_ptr<ChunkStore>>> ChunkStore::open(runtime::Env& env, std::string folder,
+                                                           std::optional<StoreOwner> owner) {
   FF_CO_TRY_ASSIGN(const StoreSuperblock superblock, co_await StoreFiles::read_superblock(env.disk(), folder));
+  if (owner) FF_CO_TRY_CTX(check_owner(superblock.identity, *owner), folder);
   FF_CO_TRY_ASSIGN(auto files, co_await StoreFiles::open(env.disk(), folder, superblock.options.direct));
   if (files->journal().alignment() > kJournalUnit) {
     co_return fail(Errc::kUnsupported, fmt::format("{}: the disk's unit of {} bytes exceeds {}", folder,

@@ -6,24 +6,24 @@
 //            readers do not see until commit(). Removed chunks stay as tombstones (length 0, no space taken), so that
 //            an update that comes late is known to be late; purge() forgets them.
 // Durable    stage() and install() return when what they did survives a power cut: data, versions and tag. commit()
-// returns at
-//            once: the switch to the new state is durable with the next stage() or sync(); after a power cut a commit
-//            that was not yet durable shows as pending again. That is enough for CRAQ: an update is acknowledged when
-//            all replicas have staged it, and recovery decides about pending updates.
+//            returns at once: the switch to the new state is durable with the next stage() or sync(); after a power cut
+//            a commit that was not yet durable shows as pending again. That is enough for CRAQ: an update is
+//            acknowledged when all replicas have staged it, and recovery decides about pending updates.
 // Atomic     After a crash at any point a chunk is old or new, never a mix; what was staged is whole or absent.
 // Checked    Every byte read from the disk is verified against its CRC-32C before it is given out; a mismatch is
-// kCorrupt,
-//            names chunk and place, and marks the chunk bad (info().bad) until install() replaces it. Never served,
-//            never guessed.
-// Errors     kExhausted: no space (reads go on); kIo: the disk failed: after a failed write or sync the store is
-// failed():
-//            every later stage/install/sync fails, reads go on; kNotFound: no such chunk; kInvalidArgument; kCorrupt.
+//            kCorrupt, names chunk and place, and marks the chunk bad (info().bad) until install() replaces it. Never
+//            served, never guessed.
+// Rot        What was durable and rots is reported, never forgotten: a chunk's data when it is read, also a pending
+//            update's; the store's own records by open(), which does not take rot for what a power cut left unfinished.
+// Errors     kExhausted: no space (reads go on); kUnavailable: the journal is full of pending updates for now; kIo: the
+//            disk failed: after a failed write or sync the store is failed(): every later stage/install/sync fails,
+//            reads go on; kNotFound: no such chunk; kInvalidArgument; kCorrupt.
 // Order      Calls about different chunks run at the same time. The caller serialises updates (stage, commit, abort,
-// install, purge)
-//            of one chunk; reads may run beside them and give the committed state as of some moment during the call,
-//            whole.
+//            install, purge) of one chunk; reads may run beside them and give the committed state as of some moment
+//            during the call, whole.
 // Threads    Those of the Env. Ownership: the Env outlives it. stop() before it goes (except where a simulation kills
-// it). Layout     store.md has the bytes.
+//            it).
+// Layout     store.md has the bytes.
 #pragma once
 
 #include <array>
@@ -108,6 +108,12 @@ struct StoreIdentity {
   std::uint64_t generation = 0;  // random: distinguishes this store from an earlier one with the same target id
 };
 
+// Whose a store must be.
+struct StoreOwner {
+  std::array<std::byte, 16> cluster{};
+  TargetId target{};
+};
+
 struct SpaceUse {
   std::uint64_t capacity_bytes = 0;
   std::uint64_t used_bytes = 0;  // blocks that hold chunks or pending updates
@@ -126,9 +132,11 @@ class ChunkStore {
   // Makes a store in an empty or absent folder. kAlreadyExists names what is in the way.
   static runtime::Task<Result<>> format(runtime::Env& env, std::string folder, StoreIdentity identity,
                                         StoreOptions options);
-  // Recovers what the journal holds; scans no data. kCorrupt, kUnsupported (a newer major format), kNotFound,
-  // kAlreadyExists (in use).
-  static runtime::Task<Result<std::unique_ptr<ChunkStore>>> open(runtime::Env& env, std::string folder);
+  // Recovers what the journal holds; scans no data. kCorrupt: the disk has changed what may have been acknowledged, so
+  // the store is not to be trusted as complete (format the target anew; the chain's other replicas fill it).
+  // kUnsupported (another major format), kNotFound, kIo, kInvalidArgument: it is not `owner`'s.
+  static runtime::Task<Result<std::unique_ptr<ChunkStore>>> open(runtime::Env& env, std::string folder,
+                                                                 std::optional<StoreOwner> owner = std::nullopt);
 
   virtual ~ChunkStore() = default;
   ChunkStore(const ChunkStore&) = delete;

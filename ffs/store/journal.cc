@@ -14,7 +14,7 @@ using runtime::Task;
 
 namespace {
 
-constexpr std::uint64_t kHeadMagic = 0x3148524a53534646;  // "FFSSJRH1"
+constexpr std::uint64_t kHeadMagic = 0x3248524a53534646;  // "FFSSJRH2"
 constexpr std::size_t kHeadUsedBytes = 48;
 constexpr std::size_t kTransfer = 1u << 20;
 
@@ -63,14 +63,32 @@ Task<Result<>> Journal::create(runtime::Disk& disk, std::string path, std::uint6
   co_return co_await file->close();
 }
 
+Task<Result<std::optional<JournalHead>>> Journal::read_head(std::uint64_t at) {
+  FF_CO_TRY_ASSIGN(auto buffer, disk_.buffer(kJournalHeadBytes));
+  FF_CO_TRY_ASSIGN(const std::size_t got, co_await file_.read(at, buffer.span()));
+  co_return decode_journal_head(buffer.span().first(got));
+}
+
 Task<Result<>> Journal::load_head() {
-  FF_CO_TRY_ASSIGN(auto buffer, disk_.buffer(kJournalRingAt));
-  FF_CO_TRY_ASSIGN(const std::size_t got, co_await file_.read(0, buffer.span()));
-  if (got < kJournalRingAt) co_return fail(Errc::kCorrupt, "journal: cut short");
   std::optional<JournalHead> newest;
-  for (std::size_t at : {std::size_t{0}, kJournalHeadBytes}) {
-    const auto head = decode_journal_head(buffer.span().subspan(at, kJournalHeadBytes));
-    if (head && head->generation == generation_ && (!newest || head->writes > newest->writes)) newest = head;
+  std::optional<Error> unread;
+  bool foreign = false;
+  for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{kJournalHeadBytes}}) {
+    auto head = co_await read_head(at);
+    if (!head) {
+      unread = std::move(head).error();
+      continue;
+    }
+    if (!*head) continue;
+    if ((*head)->generation != generation_) {
+      foreign = true;
+    } else if (!newest || (*head)->writes > newest->writes) {
+      newest = **head;
+    }
+  }
+  if (!newest && unread) co_return std::unexpected(std::move(*unread));
+  if (!newest && foreign) {
+    co_return fail(Errc::kCorrupt, "journal: it is another store's (are the files of two stores mixed?)");
   }
   if (!newest) co_return fail(Errc::kCorrupt, "journal: no copy of its head is good");
   head_ = *newest;
@@ -104,73 +122,101 @@ Task<Result<>> Journal::write_ring(std::uint64_t position, std::span<const std::
 
 Task<Result<std::optional<JournalBatch>>> Journal::read_next(std::uint32_t checksum_bytes) {
   if (used() + kJournalUnit > ring_bytes_) co_return std::optional<JournalBatch>();
+  const auto damaged = [this](const char* what) {
+    return fail(Errc::kCorrupt,
+                fmt::format("journal: batch {}: {}; what it says may have been acknowledged", next_sequence_, what));
+  };
   FF_CO_TRY_ASSIGN(auto first, disk_.buffer(kJournalUnit));
   FF_CO_TRY(co_await read_ring(tail_, first.span()));
-  const auto header = decode_batch_header(first.span());
-  if (!header || header->generation != generation_ || header->sequence != next_sequence_ || header->position != tail_ ||
-      used() + batch_bytes(header->payload_bytes) > ring_bytes_) {
+  BatchHeader header;
+  const BatchState start = look_at_batch_start(first.span().first(kSectorBytes), header);
+  if (start == BatchState::kDamaged) co_return damaged("the disk has changed its first sector");
+  if (start == BatchState::kTorn || header.generation != generation_ || header.sequence != next_sequence_ ||
+      header.position != tail_) {
     co_return std::optional<JournalBatch>();
   }
-  FF_CO_TRY_ASSIGN(auto whole, disk_.buffer(batch_bytes(header->payload_bytes)));
+  const std::uint64_t bytes = batch_bytes(header.payload_bytes);
+  if (used() + bytes > ring_bytes_) co_return damaged("its size is impossible");
+  FF_CO_TRY_ASSIGN(auto whole, disk_.buffer(bytes));
   FF_CO_TRY(co_await read_ring(tail_, whole.span()));
-  const auto payload = whole.span().subspan(kBatchHeaderBytes, header->payload_bytes);
-  if (crc32c(0, payload.data(), payload.size()) != header->payload_crc) co_return std::optional<JournalBatch>();
-  JournalBatch batch{.header = *header, .records = {}};
-  FF_CO_TRY_ASSIGN(batch.records, decode_records(payload, header->records, checksum_bytes));
-  tail_ += batch_bytes(header->payload_bytes);
+  const BatchLook look = look_at_batch(header, whole.span());
+  if (look.state == BatchState::kDamaged) co_return damaged("the disk has changed it");
+  if (look.state == BatchState::kTorn) co_return std::optional<JournalBatch>();
+  JournalBatch batch{.header = header, .records = {}};
+  FF_CO_TRY_ASSIGN(batch.records, decode_records(look.payload, header.records, checksum_bytes));
+  tail_ += bytes;
   ++next_sequence_;
+  last_read_ = std::move(whole);
   co_return std::optional(std::move(batch));
 }
 
+bool Journal::later_batch(std::span<const std::byte> unit, std::uint64_t position) const {
+  BatchHeader header;
+  return look_at_batch_start(unit.first(kSectorBytes), header) == BatchState::kWhole &&
+         header.generation == generation_ && header.sequence > next_sequence_ && header.position == position;
+}
+
+// What cannot be read there is no batch that anybody needs, or else one before it would be missing too.
 Task<Result<>> Journal::check_end() {
   FF_CO_TRY_ASSIGN(auto buffer, disk_.buffer(kTransfer));
   const std::uint64_t end = head_.position + ring_bytes_;
   for (std::uint64_t at = tail_; at < end; at += kTransfer) {
     const auto part = buffer.span().first(std::min<std::uint64_t>(kTransfer, end - at));
-    FF_CO_TRY(co_await read_ring(at, part));
+    const Result<> read = co_await read_ring(at, part);
+    if (!read && read.error().code() != Errc::kIo) co_return read;
     for (std::size_t unit = 0; unit < part.size(); unit += kJournalUnit) {
-      const auto header = decode_batch_header(part.subspan(unit, kJournalUnit));
-      if (header && header->generation == generation_ && header->sequence > next_sequence_ &&
-          header->position == at + unit) {
-        co_return fail(Errc::kCorrupt, fmt::format("journal: batch {} is damaged but batch {} is there", next_sequence_,
-                                                   header->sequence));
+      const auto bytes = part.subspan(unit, kJournalUnit);
+      if (!read && !co_await read_ring(at + unit, bytes)) continue;
+      if (later_batch(bytes, at + unit)) {
+        co_return fail(Errc::kCorrupt,
+                       fmt::format("journal: batch {} is not there, but later ones are", next_sequence_));
       }
     }
   }
   co_return {};
 }
 
-Task<Result<>> Journal::append(std::vector<std::vector<std::byte>> records, std::uint64_t durable) {
+Task<Result<>> Journal::make_durable() {
+  if (last_read_.size() > 0) {
+    FF_CO_TRY(co_await write_ring(tail_ - last_read_.size(), last_read_.span()));
+    last_read_ = {};
+  }
+  co_return co_await write_head(head_);
+}
+
+Task<Result<>> Journal::append(std::vector<std::vector<std::byte>> records, std::uint32_t flags) {
   std::uint64_t payload_bytes = 0;
   for (const auto& record : records) payload_bytes += record.size();
   const std::uint64_t total = batch_bytes(payload_bytes);
   FF_ASSERT(used() + total <= ring_bytes_, used(), total, ring_bytes_);
   FF_CO_TRY_ASSIGN(auto buffer, disk_.buffer(total));
-  std::byte* to = buffer.data() + kBatchHeaderBytes;
-  for (const auto& record : records) to = std::ranges::copy(record, to).out;
-  const auto header = encode_batch_header({.generation = generation_,
-                                           .sequence = next_sequence_,
-                                           .durable = durable,
-                                           .position = tail_,
-                                           .payload_bytes = static_cast<std::uint32_t>(payload_bytes),
-                                           .records = static_cast<std::uint32_t>(records.size()),
-                                           .payload_crc = crc32c(0, buffer.data() + kBatchHeaderBytes, payload_bytes)});
-  std::ranges::copy(header, buffer.data());
+  encode_batch({.generation = generation_, .sequence = next_sequence_, .position = tail_, .flags = flags}, records,
+               buffer.span());
   const std::uint64_t position = tail_;
   tail_ += total;
   ++next_sequence_;
-  co_return co_await write_ring(position, buffer.span());
+  Result<> written = co_await write_ring(position, buffer.span());
+  if (!written) {
+    // What a failed write leaves may look like what the disk has changed. Nobody will be told that this batch is there:
+    // if the disk lets it, let nothing be there.
+    std::ranges::fill(buffer.span(), std::byte{0});
+    if (co_await write_ring(position, buffer.span())) (void)co_await file_.sync();
+  }
+  co_return written;
 }
 
-Task<Result<>> Journal::set_head(std::uint64_t position, std::uint64_t sequence) {
-  const JournalHead head{
-      .generation = generation_, .writes = head_.writes + 1, .position = position, .sequence = sequence};
+Task<Result<>> Journal::write_head(JournalHead head) {
+  head.writes = head_.writes + 1;
   FF_CO_TRY_ASSIGN(auto buffer, disk_.buffer(kJournalHeadBytes));
   std::ranges::copy(encode_journal_head(head), buffer.data());
   FF_CO_TRY(co_await file_.write(head.writes % 2 * kJournalHeadBytes, buffer.span()));
   FF_CO_TRY(co_await file_.sync());
   head_ = head;
   co_return {};
+}
+
+Task<Result<>> Journal::set_head(std::uint64_t position, std::uint64_t sequence) {
+  co_return co_await write_head({.generation = generation_, .position = position, .sequence = sequence});
 }
 
 }  // namespace ff::ffs

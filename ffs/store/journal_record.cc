@@ -9,7 +9,7 @@ namespace ff::ffs {
 
 namespace {
 
-constexpr std::uint64_t kBatchMagic = 0x314e524a53534646;  // "FFSSJRN1"
+constexpr std::uint64_t kBatchMagic = 0x324e524a53534646;  // "FFSSJRN2"
 constexpr std::size_t kRecordFixedMax = 640;               // of a state record, without CRCs and bytes
 
 enum StateFlags : std::uint8_t { kHasCommitted = 1, kHasPending = 2, kRemoved = 4, kBad = 8 };
@@ -33,8 +33,7 @@ std::vector<std::byte> end_record(std::vector<std::byte> bytes) {
 }
 
 // CRCs as what differs from `base`, which the reader has.
-void put_content(StoreEncoder& out, const StoredContent& content, NewBlocks fresh,
-                 std::span<const std::uint32_t> base) {
+void put_content(StoreEncoder& out, const StoredContent& content, std::span<const std::uint32_t> base) {
   const auto& crcs = content.crcs;
   std::size_t first = 0, last = crcs.size();
   const std::size_t common = std::min(base.size(), crcs.size());
@@ -48,8 +47,6 @@ void put_content(StoreEncoder& out, const StoredContent& content, NewBlocks fres
   out.put(std::uint16_t{0});
   out.put(place.index);
   out.put(content.length);
-  out.put(fresh.first);
-  out.put(fresh.count);
   out.put(static_cast<std::uint32_t>(first));
   out.put(static_cast<std::uint32_t>(last - first));
   for (std::size_t i = first; i < last; ++i) out.put(crcs[i]);
@@ -61,15 +58,13 @@ Result<ContentRecord> get_content(StoreDecoder& in, std::span<const std::uint32_
   in.bytes(3);
   out.place.index = in.get<std::uint32_t>();
   out.length = in.get<std::uint32_t>();
-  out.fresh.first = in.get<std::uint32_t>();
-  out.fresh.count = in.get<std::uint32_t>();
   const std::uint64_t first = in.get<std::uint32_t>(), count = in.get<std::uint32_t>();
   if (!in.ok() || out.place.size_class >= kSizeClasses || out.length > out.place.bytes()) {
     return bad_record("a record names an impossible block");
   }
   const std::uint32_t blocks = checksum_blocks(out.length, checksum_bytes);
   if (first > blocks || count > blocks - first || (first + count < blocks && base.size() < blocks) ||
-      first > base.size() || out.fresh.first > blocks || out.fresh.count > blocks - out.fresh.first) {
+      first > base.size()) {
     return bad_record("a record's checksums do not fit its length");
   }
   out.crcs.assign(base.begin(), base.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(base.size(), blocks)));
@@ -184,6 +179,7 @@ Result<JournalRecord> get_record(std::span<const std::byte> bytes, std::uint32_t
       out.version = in.get<std::uint64_t>();
       out.chain_version = in.get<std::uint64_t>();
       break;
+    case RecordKind::kBad: out.version = in.get<std::uint64_t>(); break;
     case RecordKind::kAbort:
     case RecordKind::kPurge: break;
     default: return bad_record("a record of an unknown kind");
@@ -200,11 +196,11 @@ std::vector<std::byte> encode_batch_header(const BatchHeader& header) {
   out.put(kBatchMagic);
   out.put(header.generation);
   out.put(header.sequence);
-  out.put(header.durable);
   out.put(header.position);
   out.put(header.payload_bytes);
   out.put(header.records);
   out.put(header.payload_crc);
+  out.put(header.flags);
   bytes.resize(kBatchHeaderBytes - 4);
   out.put(crc32c(0, bytes.data(), bytes.size()));
   return bytes;
@@ -217,18 +213,73 @@ std::optional<BatchHeader> decode_batch_header(std::span<const std::byte> bytes)
   BatchHeader out;
   out.generation = in.get<std::uint64_t>();
   out.sequence = in.get<std::uint64_t>();
-  out.durable = in.get<std::uint64_t>();
   out.position = in.get<std::uint64_t>();
   out.payload_bytes = in.get<std::uint32_t>();
   out.records = in.get<std::uint32_t>();
   out.payload_crc = in.get<std::uint32_t>();
+  out.flags = in.get<std::uint32_t>();
   StoreDecoder tail(bytes.subspan(kBatchHeaderBytes - 4));
-  if (tail.get<std::uint32_t>() != crc32c(0, bytes.data(), kBatchHeaderBytes - 4)) return std::nullopt;
+  out.stamp = tail.get<std::uint32_t>();
+  if (out.stamp != crc32c(0, bytes.data(), kBatchHeaderBytes - 4)) return std::nullopt;
   return out;
 }
 
-std::vector<std::byte> encode_state(ChunkId chunk, const CommittedState* committed, NewBlocks committed_fresh,
-                                    const PendingState* pending) {
+void encode_batch(BatchHeader header, std::span<const std::vector<std::byte>> records, std::span<std::byte> into) {
+  header.payload_bytes = header.payload_crc = 0;
+  for (const auto& record : records) {
+    header.payload_bytes += static_cast<std::uint32_t>(record.size());
+    header.payload_crc = crc32c(header.payload_crc, record.data(), record.size());
+  }
+  header.records = static_cast<std::uint32_t>(records.size());
+  const auto first = encode_batch_header(header);
+  std::size_t at = 0;  // in the sectors' payloads
+  const auto put = [&](std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      const std::size_t inside = at % kSectorPayloadBytes;
+      const std::size_t piece = std::min(bytes.size(), kSectorPayloadBytes - inside);
+      std::memcpy(into.data() + at / kSectorPayloadBytes * kSectorBytes + kSectorTagBytes + inside, bytes.data(),
+                  piece);
+      bytes = bytes.subspan(piece);
+      at += piece;
+    }
+  };
+  put(first);
+  for (const auto& record : records) put(record);
+  std::uint32_t stamp = 0;
+  std::memcpy(&stamp, first.data() + kBatchHeaderBytes - 4, sizeof stamp);
+  for (std::size_t s = 0; s < into.size(); s += kSectorBytes) seal_sector(into.subspan(s, kSectorBytes), stamp);
+}
+
+BatchState look_at_batch_start(std::span<const std::byte> sector, BatchHeader& header) {
+  const SectorLook look = look_at_sector(sector);
+  if (look.state == SectorState::kDamaged) return BatchState::kDamaged;
+  if (look.state == SectorState::kEmpty) return BatchState::kTorn;
+  const auto found = decode_batch_header(sector.subspan(kSectorTagBytes, kSectorPayloadBytes));
+  if (!found || found->stamp != look.stamp) return BatchState::kTorn;
+  header = *found;
+  return BatchState::kWhole;
+}
+
+BatchLook look_at_batch(const BatchHeader& header, std::span<const std::byte> bytes) {
+  BatchLook out{.state = BatchState::kWhole, .payload = {}};
+  const std::size_t wanted = kBatchHeaderBytes + std::size_t{header.payload_bytes};
+  out.payload.reserve(wanted);
+  for (std::size_t at = 0; at < bytes.size(); at += kSectorBytes) {
+    const auto sector = bytes.subspan(at, kSectorBytes);
+    const SectorLook look = look_at_sector(sector);
+    if (look.state == SectorState::kDamaged) return {.state = BatchState::kDamaged, .payload = {}};
+    if (look.state == SectorState::kEmpty || look.stamp != header.stamp) out.state = BatchState::kTorn;
+    const auto payload = sector.subspan(kSectorTagBytes, std::min(kSectorPayloadBytes, wanted - out.payload.size()));
+    out.payload.insert(out.payload.end(), payload.begin(), payload.end());
+  }
+  out.payload.erase(out.payload.begin(), out.payload.begin() + kBatchHeaderBytes);
+  const bool sound = crc32c(0, out.payload.data(), out.payload.size()) == header.payload_crc;
+  if (out.state == BatchState::kWhole && !sound) out.state = BatchState::kDamaged;
+  if (out.state != BatchState::kWhole) out.payload.clear();
+  return out;
+}
+
+std::vector<std::byte> encode_state(ChunkId chunk, const CommittedState* committed, const PendingState* pending) {
   std::vector<std::byte> bytes;
   StoreEncoder out(bytes);
   std::uint8_t flags = 0;
@@ -240,12 +291,12 @@ std::vector<std::byte> encode_state(ChunkId chunk, const CommittedState* committ
   std::span<const std::uint32_t> base;
   if (committed != nullptr) {
     put_committed(out, *committed);
-    put_content(out, *committed->content, committed_fresh, {});
+    put_content(out, *committed->content, {});
     base = committed->content->crcs;
   }
   if (pending != nullptr) {
     put_pending(out, *pending);
-    put_content(out, *pending->content, pending->fresh, base);
+    put_content(out, *pending->content, base);
   }
   return end_record(std::move(bytes));
 }
@@ -263,6 +314,14 @@ std::vector<std::byte> encode_mark(RecordKind kind, ChunkId chunk) {
   std::vector<std::byte> bytes;
   StoreEncoder out(bytes);
   begin_record(out, kind, 0, chunk);
+  return end_record(std::move(bytes));
+}
+
+std::vector<std::byte> encode_bad(ChunkId chunk, ChunkVersion version) {
+  std::vector<std::byte> bytes;
+  StoreEncoder out(bytes);
+  begin_record(out, RecordKind::kBad, 0, chunk);
+  out.put(version);
   return end_record(std::move(bytes));
 }
 

@@ -1,4 +1,4 @@
-// The records of a chunk store's journal, and the header of a batch of them. store.md has the bytes. Pure.
+// The records of a chunk store's journal, and batches of them. store.md has the bytes. Pure.
 //
 // Full     A state record has everything about a chunk, so that it needs nothing of what came before it, but the bytes
 //          that earlier records of the same journal gave to a block that it keeps.
@@ -12,35 +12,55 @@
 #include <vector>
 
 #include "ffs/store/chunk_state.hpp"
+#include "ffs/store/journal_sector.hpp"
 
 namespace ff::ffs {
 
 inline constexpr std::size_t kBatchHeaderBytes = 64;
 inline constexpr std::size_t kJournalUnit = 4096;  // batches begin and end at multiples of it
+inline constexpr std::uint32_t kOnlyRepeats = 1;   // of BatchHeader::flags: has all pending updates, and nothing new
 
 struct BatchHeader {
   std::uint64_t generation = 0;
   std::uint64_t sequence = 0;
-  std::uint64_t durable = 0;   // all batches up to this one, and the data that they name, are on the disk
   std::uint64_t position = 0;  // where the batch begins, counted from the journal's first byte ever
   std::uint32_t payload_bytes = 0;
   std::uint32_t records = 0;
   std::uint32_t payload_crc = 0;
+  std::uint32_t flags = 0;
+  std::uint32_t stamp = 0;  // that its sectors bear: the CRC of the rest of the header
 };
+// The stamp is computed.
 std::vector<std::byte> encode_batch_header(const BatchHeader& header);
 // Null when the bytes are none.
 std::optional<BatchHeader> decode_batch_header(std::span<const std::byte> bytes);
-// Of header and payload, in whole units.
+// Of header and payload on the disk, in whole units of sectors.
 constexpr std::uint64_t batch_bytes(std::uint64_t payload_bytes) noexcept {
-  return (kBatchHeaderBytes + payload_bytes + kJournalUnit - 1) / kJournalUnit * kJournalUnit;
+  const std::uint64_t sectors = (kBatchHeaderBytes + payload_bytes + kSectorPayloadBytes - 1) / kSectorPayloadBytes;
+  return (sectors * kSectorBytes + kJournalUnit - 1) / kJournalUnit * kJournalUnit;
 }
+// The whole batch; sizes and checksums in `header` are computed. REQUIRES: `into` is zeroed, batch_bytes() long.
+void encode_batch(BatchHeader header, std::span<const std::vector<std::byte>> records, std::span<std::byte> into);
+
+enum class BatchState {
+  kWhole,
+  kTorn,     // it was never finished: whole sectors of other batches, or none, stand where some of its should
+  kDamaged,  // the disk changed it: it may have been acknowledged
+};
+struct BatchLook {
+  BatchState state = BatchState::kTorn;
+  std::vector<std::byte> payload;  // kWhole
+};
+// What a batch's first sector says. kWhole: `header` is a header, whosoever's; kTorn: no batch begins here.
+BatchState look_at_batch_start(std::span<const std::byte> sector, BatchHeader& header);
+// REQUIRES: batch_bytes(header.payload_bytes) bytes that begin with `header`.
+BatchLook look_at_batch(const BatchHeader& header, std::span<const std::byte> bytes);
 
 // As CommittedState and PendingState, with the place of a block instead of the block.
 struct ContentRecord {
   BlockPlace place;
   std::uint32_t length = 0;
   std::vector<std::uint32_t> crcs;
-  NewBlocks fresh;
 };
 struct StateRecord {
   std::optional<CommittedState> committed;  // its content is null
@@ -49,20 +69,21 @@ struct StateRecord {
   ContentRecord pending_content;
 };
 
-enum class RecordKind : std::uint8_t { kState = 1, kCommit = 2, kAbort = 3, kPurge = 4 };
+enum class RecordKind : std::uint8_t { kState = 1, kCommit = 2, kAbort = 3, kPurge = 4, kBad = 5 };
 
 struct JournalRecord {
   RecordKind kind = RecordKind::kState;
   ChunkId chunk;
   StateRecord state;               // kState
-  ChunkVersion version = 0;        // kCommit
+  ChunkVersion version = 0;        // kCommit, kBad
   ChainVersion chain_version = 0;  // kCommit
 };
 
-std::vector<std::byte> encode_state(ChunkId chunk, const CommittedState* committed, NewBlocks committed_fresh,
-                                    const PendingState* pending);
+std::vector<std::byte> encode_state(ChunkId chunk, const CommittedState* committed, const PendingState* pending);
 std::vector<std::byte> encode_commit(ChunkId chunk, ChunkVersion version, ChainVersion chain_version);
 std::vector<std::byte> encode_mark(RecordKind kind, ChunkId chunk);  // kAbort, kPurge
+// The content of the committed `version` cannot be read.
+std::vector<std::byte> encode_bad(ChunkId chunk, ChunkVersion version);
 // At most what encode_state() makes of contents with so many checksum blocks, `own_blocks` of them with their bytes.
 std::uint64_t state_bytes_max(std::uint64_t crcs, std::uint64_t own_blocks, std::uint32_t checksum_bytes) noexcept;
 

@@ -13,7 +13,7 @@ std::vector<std::vector<std::byte>> LocalChunkStore::pending_records() const {
   std::vector<std::vector<std::byte>> records;
   for (const auto& [id, chunk] : index_) {
     if (chunk.pending && chunk.pending->sequence != next_sequence_)
-      records.push_back(encode_state(id, chunk.committed.get(), {}, chunk.pending.get()));
+      records.push_back(encode_state(id, chunk.committed.get(), chunk.pending.get()));
   }
   return records;
 }

@@ -29,6 +29,7 @@ void LocalChunkStore::fail_store(const Error& error) {
   queue_.permits.clear();
   durable_.wake_all();
   checkpoint_ended_.wake_all();
+  for (BlockSync& sync : block_syncs_) sync.done.wake_all();
   work_.set();
 }
 
@@ -83,11 +84,12 @@ Task<void> LocalChunkStore::flush_loop() {
   }
 }
 
-// Room for the batches beside a checkpoint is bounded so that the one at the next cut will fit.
+// Room for the batches beside a checkpoint is bounded so that the one at the next cut will fit, and after a kill the
+// one that recovery writes.
 bool LocalChunkStore::has_room(std::uint64_t payload_bytes) const noexcept {
   const std::uint64_t bytes = batch_bytes(payload_bytes), ring = journal_.ring_bytes();
   if (journal_.used() + bytes > ring) return false;
-  return !checkpoint_runs_ || journal_.tail() - cut_position_ + bytes <= ring / 2;
+  return !checkpoint_runs_ || journal_.tail() - cut_position_ + bytes <= ring / 8 * 3;
 }
 
 Task<Result<>> LocalChunkStore::flush() {
@@ -108,11 +110,12 @@ Task<Result<>> LocalChunkStore::flush() {
   Checkpoint checkpoint;
   if (cut_now) checkpoint = cut();
   Queue batch = std::exchange(queue_, {});
+  const std::uint32_t flags = batch.records.empty() ? kOnlyRepeats : 0;
   // Behind the commits that wait: a record of what a commit made must not come before it.
   for (auto& record : again) batch.records.push_back(std::move(record));
   if (!batch.records.empty()) {
     const std::uint64_t sequence = next_sequence_++;
-    FF_CO_TRY(co_await write_batch(std::move(batch), sequence - 1));
+    FF_CO_TRY(co_await write_batch(std::move(batch), flags));
     durable_sequence_ = sequence;
     durable_.wake_all();
   }
@@ -120,13 +123,9 @@ Task<Result<>> LocalChunkStore::flush() {
   co_return {};
 }
 
-Task<Result<>> LocalChunkStore::write_batch(Queue batch, std::uint64_t durable) {
-  FF_CO_TRY(co_await journal_.append(std::move(batch.records), durable));
-  std::vector<Task<Result<>>> syncs;
-  syncs.push_back(journal_.sync());
-  for (const unsigned size_class : batch.classes) syncs.push_back(files_->blocks(size_class).sync());
-  for (const Result<>& synced : co_await runtime::when_all(std::move(syncs))) FF_CO_TRY(synced);
-  co_return {};
+Task<Result<>> LocalChunkStore::write_batch(Queue batch, std::uint32_t flags) {
+  FF_CO_TRY(co_await journal_.append(std::move(batch.records), flags));
+  co_return co_await journal_.sync();
 }
 
 }  // namespace ff::ffs

@@ -70,9 +70,8 @@ void LocalChunkStore::mark_bad(ChunkId chunk, const CommittedRef& seen) {
   bad->bad = true;
   it->second.committed = std::move(bad);
   changed(chunk);
-  // A store that takes no more updates still says so until it is opened again. Small enough for the room of marks.
-  if (!usable() || it->second.installed > durable_sequence_) return;
-  enqueue(encode_state(chunk, it->second.committed.get(), {}, it->second.pending.get()), false);
+  // A store that takes no more updates still says so until it is opened again.
+  if (usable()) enqueue(encode_bad(chunk, seen->version), false);
 }
 
 Task<Result<>> LocalChunkStore::verify(ChunkId chunk) {

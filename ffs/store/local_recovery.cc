@@ -1,14 +1,13 @@
 // Recovery: the tables say what the last checkpoint knew, the journal what came after it.
 //
-// A chunk that the journal has a state of is taken from there alone: its table record may be half written. The data
-// that records of the last batches name may be missing: they are read and compared, and a record whose data is not
-// there says nothing about it. No other data is read.
+// A chunk that the journal has a state of is taken from there alone: its table record may be half written. No data is
+// read: it was durable before the record that names it was written. Where it does not match, the disk has changed it,
+// and reading it will say so.
 #include <fmt/core.h>
 
 #include <algorithm>
 
 #include "ffs/store/local_store.hpp"
-#include "libcommon/base/crc32c.hpp"
 
 namespace ff::ffs {
 
@@ -46,7 +45,9 @@ struct LocalChunkStore::Recovery {
   std::map<ChunkId, PlacedChunk> replayed;  // neither committed nor pending: purged
   std::map<BlockPlace, Error> damaged;      // table records that are no records
   std::set<BlockPlace> named;               // by the journal
-  std::uint64_t durable = 0;                // batches up to it are known to be whole
+  std::map<ChunkId, ChunkVersion> bad;      // marked so after what the tables say
+  bool repeated = false;                    // the last batch only repeats what is pending
+  std::uint64_t last_position = 0, last_sequence = 0;
 };
 
 Task<Result<>> LocalChunkStore::load_table(Recovery& recovery, unsigned size_class) {
@@ -87,35 +88,10 @@ Task<Result<>> LocalChunkStore::load_tables(Recovery& recovery) {
   co_return {};
 }
 
-Task<Result<bool>> LocalChunkStore::data_is_there(const ContentRecord& content) {
-  const std::uint32_t unit = superblock_.options.checksum_bytes;
-  const auto [first, count] = content.fresh;
-  if (count == 0) co_return true;
-  if (content.place.size_class == 0 || content.place.index >= blocks_->blocks(content.place.size_class))
-    co_return false;
-  FF_CO_TRY_ASSIGN(auto buffer, env_.disk().buffer(std::size_t{count} * unit));
-  const std::uint64_t offset = content.place.offset() + std::uint64_t{first} * unit;
-  FF_CO_TRY_ASSIGN(const std::size_t got,
-                   co_await files_->blocks(content.place.size_class).read(offset, buffer.span()));
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const std::uint64_t at = std::uint64_t{first + i} * unit;
-    const std::size_t inside = std::min<std::uint64_t>(unit, content.length - at);
-    const bool there = std::size_t{i} * unit + inside <= got;
-    if (!there || crc32c(0, buffer.data() + std::size_t{i} * unit, inside) != content.crcs[first + i]) co_return false;
-  }
-  co_return true;
-}
-
-Task<Result<>> LocalChunkStore::replay_state(Recovery& recovery, JournalRecord record, bool check) {
+void LocalChunkStore::replay_state(Recovery& recovery, JournalRecord record) const {
   StateRecord& state = record.state;
   if (state.committed) recovery.named.insert(state.committed_content.place);
   if (state.pending) recovery.named.insert(state.pending_content.place);
-  bool committed_there = true, pending_there = true;
-  if (check) {
-    FF_CO_TRY_ASSIGN(committed_there, co_await data_is_there(state.committed_content));
-    FF_CO_TRY_ASSIGN(pending_there, co_await data_is_there(state.pending_content));
-  }
-  if (!committed_there) co_return {};
   const PlacedChunk before = std::move(recovery.replayed[record.chunk]);
   PlacedChunk after;
   if (state.committed) {
@@ -125,57 +101,54 @@ Task<Result<>> LocalChunkStore::replay_state(Recovery& recovery, JournalRecord r
       after.committed_content.overlay = kept(before.committed_content, after.committed_content.content);
     }
   }
-  if (!pending_there) {
-    after.pending = before.pending;
-    after.pending_content = before.pending_content;
-  } else if (state.pending) {
+  if (state.pending) {
     after.pending = std::move(state.pending);
     after.pending_content.content = std::move(state.pending_content);
     if (after.committed) after.pending_content.overlay = kept(after.committed_content, after.pending_content.content);
     for (const auto& [index, bytes] : after.pending->own) after.pending_content.overlay[index] = bytes;
   }
   recovery.replayed[record.chunk] = std::move(after);
-  co_return {};
+}
+
+void LocalChunkStore::replay_record(Recovery& recovery, JournalRecord record) const {
+  if (record.kind == RecordKind::kState) return replay_state(recovery, std::move(record));
+  if (record.kind == RecordKind::kPurge) {
+    recovery.replayed[record.chunk] = {};
+    return;
+  }
+  const auto it = recovery.replayed.find(record.chunk);
+  if (it == recovery.replayed.end()) {
+    if (record.kind == RecordKind::kBad) recovery.bad[record.chunk] = record.version;
+    return;
+  }
+  PlacedChunk& chunk = it->second;
+  if (record.kind == RecordKind::kBad) {
+    if (chunk.committed && chunk.committed->version == record.version) chunk.committed->bad = true;
+    return;
+  }
+  if (!chunk.pending) return;
+  if (record.kind == RecordKind::kCommit) {
+    if (chunk.pending->version != record.version) return;
+    const CommittedState* old = chunk.committed ? &*chunk.committed : nullptr;
+    const bool same = old != nullptr && chunk.committed_content.content.place == chunk.pending_content.content.place;
+    chunk.committed = committed_from(old, *chunk.pending, record.chain_version, same);
+    chunk.committed_content = std::move(chunk.pending_content);
+  }
+  chunk.pending.reset();
+  chunk.pending_content = {};
 }
 
 Task<Result<>> LocalChunkStore::replay(Recovery& recovery) {
   FF_CO_TRY(co_await journal_.load_head());
-  recovery.durable = journal_.next_sequence() - 1;
-  std::vector<JournalBatch> batches;
   for (;;) {
     FF_CO_TRY_ASSIGN(auto batch, co_await journal_.read_next(superblock_.options.checksum_bytes));
     if (!batch) break;
-    recovery.durable = std::max(recovery.durable, batch->header.durable);
-    batches.push_back(std::move(*batch));
+    recovery.repeated = (batch->header.flags & kOnlyRepeats) != 0;
+    recovery.last_position = batch->header.position;
+    recovery.last_sequence = batch->header.sequence;
+    for (JournalRecord& record : batch->records) replay_record(recovery, std::move(record));
   }
-  FF_CO_TRY(co_await journal_.check_end());
-  for (JournalBatch& batch : batches) {
-    for (JournalRecord& record : batch.records) {
-      const ChunkId id = record.chunk;
-      if (record.kind == RecordKind::kState) {
-        FF_CO_TRY(co_await replay_state(recovery, std::move(record), batch.header.sequence > recovery.durable));
-        continue;
-      }
-      if (record.kind == RecordKind::kPurge) {
-        recovery.replayed[id] = {};
-        continue;
-      }
-      const auto it = recovery.replayed.find(id);
-      if (it == recovery.replayed.end() || !it->second.pending) continue;
-      PlacedChunk& chunk = it->second;
-      if (record.kind == RecordKind::kCommit) {
-        if (chunk.pending->version != record.version) continue;
-        const CommittedState* old = chunk.committed ? &*chunk.committed : nullptr;
-        const bool same =
-            old != nullptr && chunk.committed_content.content.place == chunk.pending_content.content.place;
-        chunk.committed = committed_from(old, *chunk.pending, record.chain_version, same);
-        chunk.committed_content = std::move(chunk.pending_content);
-      }
-      chunk.pending.reset();
-      chunk.pending_content = {};
-    }
-  }
-  co_return {};
+  co_return co_await journal_.check_end();
 }
 
 // From places to blocks: each belongs to one chunk.
@@ -213,11 +186,14 @@ Result<> LocalChunkStore::adopt(Recovery& recovery) {
     }
     auto& [place, record] = entries.front();
     auto state = std::make_shared<CommittedState>(std::move(record.state));
-    state->bad = state->bad || !record.crcs_ok;
+    const auto marked = recovery.bad.find(id);
+    const bool newly_bad = !record.crcs_ok || (marked != recovery.bad.end() && marked->second == state->version);
+    if (newly_bad && !state->bad) changed(id);
+    state->bad = state->bad || newly_bad;
     FF_TRY_ASSIGN(BlockRef block, block_at(id, place));
-    state->content = content_of({{place, record.length, std::move(record.crcs), {}}, {}}, std::move(block));
+    state->content = content_of({{place, record.length, std::move(record.crcs)}, {}}, std::move(block));
     count(state.get(), 1);
-    index_[id] = {.installed = 0, .committed = std::move(state), .pending = nullptr, .table = place, .append_after = 0};
+    index_[id] = {.committed = std::move(state), .pending = nullptr, .table = place, .append_after = 0};
   }
   for (auto& [id, placed] : recovery.replayed) {
     if (!placed.committed && !placed.pending) continue;
@@ -232,14 +208,12 @@ Result<> LocalChunkStore::adopt(Recovery& recovery) {
     }
     if (placed.pending) {
       auto state = std::make_shared<PendingState>(std::move(*placed.pending));
-      const NewBlocks placed_fresh = placed.pending_content.content.fresh;
       BlockRef block = chunk.committed ? chunk.committed->content->block : nullptr;
       if (!block || block->place() != placed.pending_content.content.place) {
         FF_TRY_ASSIGN(block, block_at(id, placed.pending_content.content.place));
       }
       state->content = content_of(std::move(placed.pending_content), std::move(block));
-      state->fresh = placed_fresh;
-      const std::uint64_t bytes = encode_state(id, chunk.committed.get(), {}, state.get()).size();
+      const std::uint64_t bytes = encode_state(id, chunk.committed.get(), state.get()).size();
       if (auto room = pending_room_.try_acquire(std::min(bytes, pending_room_.available()))) {
         state->room = std::make_shared<runtime::Semaphore::Permit>(std::move(*room));
       }
@@ -249,27 +223,38 @@ Result<> LocalChunkStore::adopt(Recovery& recovery) {
   return {};
 }
 
+// A recovery that was killed has left its batch of repeats: it serves for this one too, or the journal would grow.
+Task<Result<>> LocalChunkStore::checkpoint_recovered(const Recovery& recovery) {
+  auto records = pending_records();
+  Checkpoint checkpoint = cut();
+  if (recovery.repeated) {
+    checkpoint.position = recovery.last_position;
+    checkpoint.sequence = recovery.last_sequence;
+  } else if (!records.empty()) {
+    std::uint64_t bytes = 0;
+    for (const auto& record : records) bytes += record.size();
+    if (journal_.used() + batch_bytes(bytes) > journal_.ring_bytes()) {
+      co_return fail(Errc::kExhausted, fmt::format("{}: the journal has no room for its pending updates", folder_));
+    }
+    FF_CO_TRY(co_await journal_.append(std::move(records), kOnlyRepeats));
+    FF_CO_TRY(co_await journal_.sync());
+  }
+  FF_CO_TRY(co_await write_checkpoint(checkpoint));
+  for (const Captured& captured : checkpoint.chunks) captured.committed->content->block->end_apply();
+  drop_applied(checkpoint);
+  checkpoint_runs_ = false;
+  co_return {};
+}
+
 Task<Result<>> LocalChunkStore::recover() {
   Recovery recovery;
   FF_CO_TRY(co_await load_tables(recovery));
   FF_CO_TRY_CTX(co_await replay(recovery), folder_);
   FF_CO_TRY(adopt(recovery));
   FF_CO_TRY(co_await find_capacity());
-  if (journal_.used() > 0) {
-    // The journal may name data of which some is missing: until the head has moved, this batch must not say otherwise.
-    auto records = pending_records();
-    const Checkpoint checkpoint = cut();
-    if (!records.empty()) {
-      FF_CO_TRY(co_await journal_.append(std::move(records), recovery.durable));
-      FF_CO_TRY(co_await journal_.sync());
-    }
-    // What the journal's last records name was read back, but perhaps from a cache.
-    for (unsigned c = 1; c < kSizeClasses; ++c) FF_CO_TRY(co_await files_->blocks(c).sync());
-    FF_CO_TRY(co_await write_checkpoint(checkpoint));
-    for (const Captured& captured : checkpoint.chunks) captured.committed->content->block->end_apply();
-    drop_applied(checkpoint);
-    checkpoint_runs_ = false;
-  }
+  FF_CO_TRY_CTX(co_await journal_.make_durable(), folder_);
+  const bool only_repeats = recovery.repeated && recovery.last_position == journal_.head().position;
+  if (journal_.used() > 0 && !only_repeats) FF_CO_TRY(co_await checkpoint_recovered(recovery));
   next_sequence_ = journal_.next_sequence();
   durable_sequence_ = next_sequence_ - 1;
   scope_.spawn(flush_loop());

@@ -44,12 +44,24 @@ Task<Result<BlockRef>> LocalChunkStore::take_block(unsigned size_class) {
     if (BlockRef block = blocks_->take(size_class)) co_return block;
     Result<> grown = co_await grow(size_class);
     if (grown) continue;
-    if (grown.error().code() != Errc::kExhausted || attempt > 0 || queue_.retired.empty()) {
-      co_return std::unexpected(std::move(grown).error());
+    if (grown.error().code() != Errc::kExhausted) co_return std::unexpected(std::move(grown).error());
+    // What larger chunks have left serves as well.
+    for (unsigned larger = size_class + 1; size_class > 0 && larger < kSizeClasses; ++larger) {
+      if (BlockRef block = blocks_->take(larger)) co_return block;
     }
-    // What the records that wait for the flush free may be enough.
-    FF_CO_TRY(co_await sync());
+    if (attempt > 0) co_return std::unexpected(std::move(grown).error());
+    FF_CO_TRY(co_await free_what_ended());
   }
+}
+
+// What is over keeps its blocks until the batch that says so is durable, and the checkpoint that writes them has ended.
+Task<Result<>> LocalChunkStore::free_what_ended() {
+  FF_CO_TRY(co_await sync());
+  while (checkpoint_runs_) {
+    FF_CO_TRY(usable());
+    FF_CO_TRY(co_await checkpoint_ended_.wait());
+  }
+  co_return {};
 }
 
 Task<Result<>> LocalChunkStore::grow(unsigned size_class) {

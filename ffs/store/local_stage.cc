@@ -93,19 +93,20 @@ Task<Result<PendingInfo>> LocalChunkStore::stage(ChunkUpdate update) {
   };
   FF_CO_TRY(check_update(update, find()));
   const std::uint64_t bytes = pending_record_bytes(update, find());
+  if (bytes > pending_room_.capacity()) {
+    co_return fail(Errc::kExhausted, fmt::format("chunk {}: its record of {} bytes is more than the journal takes "
+                                                 "(format with a larger journal)",
+                                                 to_text(update.chunk), bytes));
+  }
   auto held = pending_room_.try_acquire(bytes);
   if (!held) {
-    co_return fail(Errc::kExhausted, fmt::format("chunk {}: the journal has no room for more pending updates (commit "
-                                                 "or abort some, or format with a larger journal)",
-                                                 to_text(update.chunk)));
+    co_return fail(Errc::kUnavailable, fmt::format("chunk {}: the journal has no room for more pending updates (commit "
+                                                   "or abort some, or format with a larger journal)",
+                                                   to_text(update.chunk)));
   }
   FF_CO_TRY_ASSIGN(auto permit, co_await queue_room_.acquire(bytes));
   FF_CO_TRY(usable());
   Chunk* chunk = find();
-  FF_CO_TRY(check_update(update, chunk));
-  // Its record must not stand for an install that may yet be lost.
-  if (chunk != nullptr) FF_CO_TRY(co_await wait_durable(chunk->installed));
-  chunk = find();
   FF_CO_TRY(check_update(update, chunk));
   const CommittedRef committed = chunk == nullptr ? nullptr : chunk->committed;
   auto prepared = co_await prepare(update, committed ? committed->content : nullptr);
@@ -123,17 +124,15 @@ Task<Result<PendingInfo>> LocalChunkStore::stage(ChunkUpdate update) {
                        .chunk_bytes = update.chunk_bytes,
                        .content = prepared->content,
                        .own = std::move(prepared->own),
-                       .fresh = prepared->fresh,
                        .sequence = next_sequence_,
                        .room = std::make_shared<runtime::Semaphore::Permit>(std::move(*held))};
   Chunk& now = index_[update.chunk];
   if (now.pending) now.append_after = next_sequence_;
   retire(std::move(now.pending));
   now.pending = std::make_shared<const PendingState>(std::move(pending));
-  if (prepared->wrote) queue_.classes.insert(now.pending->content->block->place().size_class);
   queue_.permits.push_back(std::move(permit));
   const PendingInfo info = *chunk_info(update.chunk, nullptr, now.pending.get()).pending;
-  const std::uint64_t sequence = enqueue(encode_state(update.chunk, now.committed.get(), {}, now.pending.get()), true);
+  const std::uint64_t sequence = enqueue(encode_state(update.chunk, now.committed.get(), now.pending.get()), true);
   FF_CO_TRY(co_await wait_durable(sequence));
   co_return info;
 }
@@ -143,7 +142,7 @@ Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare(ChunkUpdate upd
   if (update.kind == UpdateKind::kRemove) co_return co_await prepare_empty();
   if (update.kind == UpdateKind::kTruncate) {
     if (update.length == 0) co_return co_await prepare_empty();
-    if (update.length == old_length) co_return Prepared{.content = base, .own = {}, .fresh = {}, .wrote = false};
+    if (update.length == old_length) co_return Prepared{.content = base, .own = {}};
     if (update.length < old_length) co_return co_await prepare_shrink(base, update.length);
   }
   const auto [start, end] = change_of(update, old_length);
@@ -159,7 +158,7 @@ Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare(ChunkUpdate upd
 Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_empty() {
   auto content = std::make_shared<StoredContent>();
   FF_CO_TRY_ASSIGN(content->block, co_await take_block(0));
-  co_return Prepared{.content = std::move(content), .own = {}, .fresh = {}, .wrote = false};
+  co_return Prepared{.content = std::move(content), .own = {}};
 }
 
 Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_shrink(ContentRef base, std::uint32_t length) {
@@ -175,7 +174,7 @@ Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_shrink(ContentR
   FF_CO_TRY(co_await reader_.read_blocks(base, blocks - 1, 1, buffer.span()));
   content->crcs.back() = crc32c(0, buffer.data(), inside);
   content->crc = content_crc(content->crcs);
-  co_return Prepared{.content = std::move(content), .own = {}, .fresh = {}, .wrote = false};
+  co_return Prepared{.content = std::move(content), .own = {}};
 }
 
 Task<Result<LocalChunkStore::Patch>> LocalChunkStore::make_patch(ContentRef base, std::uint64_t offset,
@@ -256,7 +255,7 @@ Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_append(ContentR
   content->crcs = patched_crcs(base.get(), patch);
   content->crc = content_crc(content->crcs);
   FF_CO_TRY(co_await write_blocks(content->block, patch.first, patch.bytes));
-  co_return Prepared{.content = std::move(content), .own = {}, .fresh = {patch.first, patch.count}, .wrote = true};
+  co_return Prepared{.content = std::move(content), .own = {}};
 }
 
 Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_copy(ContentRef base, Patch patch) {
@@ -282,7 +281,7 @@ Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_copy(ContentRef
   } else {
     FF_CO_TRY(co_await write_blocks(content->block, 0, patch.bytes));
   }
-  co_return Prepared{.content = std::move(content), .own = {}, .fresh = {0, blocks}, .wrote = true};
+  co_return Prepared{.content = std::move(content), .own = {}};
 }
 
 Task<Result<>> LocalChunkStore::write_blocks(BlockRef block, std::uint32_t first, std::span<const std::byte> bytes) {
@@ -290,7 +289,36 @@ Task<Result<>> LocalChunkStore::write_blocks(BlockRef block, std::uint32_t first
   const std::uint64_t offset = place.offset() + std::uint64_t{first} * superblock_.options.checksum_bytes;
   Result<> written = co_await files_->blocks(place.size_class).write(offset, bytes);
   if (!written && !(co_await runtime::current_context()).cancelled()) fail_store(written.error());
-  co_return written;
+  FF_CO_TRY(written);
+  co_return co_await sync_blocks(place.size_class);
+}
+
+// One sync that begins after now is enough for all who wait. The store's own task asks for it: an error must not end
+// with the cancelled caller who heard of it, for the disk tells it only once.
+Task<Result<>> LocalChunkStore::sync_blocks(unsigned size_class) {
+  BlockSync& sync = block_syncs_[size_class];
+  const std::uint64_t mine = sync.begun + 1;
+  sync.wanted = mine;
+  if (!std::exchange(sync.runs, true)) scope_.spawn(run_block_syncs(size_class));
+  while (sync.ended < mine) {
+    FF_CO_TRY(usable());
+    FF_CO_TRY(co_await sync.done.wait());
+  }
+  co_return {};
+}
+
+Task<void> LocalChunkStore::run_block_syncs(unsigned size_class) {
+  BlockSync& sync = block_syncs_[size_class];
+  while (sync.ended < sync.wanted && !failed_) {
+    const std::uint64_t number = ++sync.begun;
+    const Result<> synced = co_await files_->blocks(size_class).sync();
+    if (!synced && (co_await runtime::current_context()).cancelled()) break;
+    if (!synced) fail_store(synced.error());
+    if (synced) sync.ended = number;
+    sync.done.wake_all();
+  }
+  sync.runs = false;
+  sync.done.wake_all();
 }
 
 Task<Result<>> LocalChunkStore::install(const ChunkInfo& info, std::span<const std::byte> content) {
@@ -334,12 +362,9 @@ Task<Result<>> LocalChunkStore::install(const ChunkInfo& info, std::span<const s
   retire(std::move(chunk.pending));
   chunk.committed = std::make_shared<const CommittedState>(std::move(state));
   chunk.pending = nullptr;
-  chunk.installed = next_sequence_;
   changed(wanted.chunk);
-  if (prepared.wrote) queue_.classes.insert(prepared.content->block->place().size_class);
   queue_.permits.push_back(std::move(permit));
-  const std::uint64_t sequence =
-      enqueue(encode_state(wanted.chunk, chunk.committed.get(), prepared.fresh, nullptr), true);
+  const std::uint64_t sequence = enqueue(encode_state(wanted.chunk, chunk.committed.get(), nullptr), true);
   co_return co_await wait_durable(sequence);
 }
 

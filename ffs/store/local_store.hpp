@@ -1,19 +1,23 @@
 // LocalChunkStore: ChunkStore on the files of a folder. How it works:
 //
 // Index      All of a chunk's state but its bytes is in memory, in values that never change once made
-// (chunk_state.hpp). Journal    Every change is a record of the next batch. The flush loop writes one batch at a time:
-// all that came while
-//            the one before it was under way; then syncs the journal and the files that its updates wrote, at the same
-//            time. Then it is durable, those who wait are woken, and blocks that it freed may be used again.
+// (chunk_state.hpp). Data       What an update writes beside its record is synced before the record is made, together
+// with whatever else
+//            that file got meanwhile. So a record names only what is there: data that does not match it has rotted.
+// Journal    Every change is a record of the next batch. The flush loop writes one batch at a time, all that came while
+//            the one before it was under way, and syncs the journal. Then it is durable, those who wait are woken, and
+//            blocks that it freed may be used again.
 // Updates    Small ones carry their checksum blocks in the record; readers get them from memory (Overlay) until a
 //            checkpoint writes them into their block. Large ones that lie behind the end go into the free rest of the
 //            block, others into a free block: what is committed is never written over before its successor is durable.
 // Checkpoint When a quarter of the journal is used: writes the overlays and the tables as of a batch (the cut), syncs,
 //            moves the journal's head to the cut. Pending updates are not in the tables: the batch at the cut repeats
 //            their records.
-// Bounds     Of the journal: 1/8 for records that wait for the flush, 1/8 for pending updates, 1/16 for purges.
+// Bounds     Of the journal: 1/8 for records that wait for the flush, 1/8 for pending updates, 1/16 for purges; 3/8 for
+//            the batches beside a checkpoint. So at most 13/16 are in use, and recovery has room for what it repeats.
 #pragma once
 
+#include <array>
 #include <map>
 #include <set>
 #include <vector>
@@ -54,7 +58,6 @@ class LocalChunkStore final : public ChunkStore {
   // Everything is durable and checkpointed.
   runtime::Task<Result<>> settle();
   struct Chunk {
-    std::uint64_t installed = 0;  // batch with the record of its last install()
     CommittedRef committed;
     PendingRef pending;
     std::optional<BlockPlace> table;  // where the tables have it, once the checkpoint that runs has ended
@@ -73,16 +76,19 @@ class LocalChunkStore final : public ChunkStore {
   struct Prepared {
     ContentRef content;
     Overlay own;
-    NewBlocks fresh;
-    bool wrote = false;  // into the file of its class
   };
   struct Queue {
     std::vector<std::vector<std::byte>> records;
     std::uint64_t bytes = 0;
     bool urgent = false;                               // somebody waits
-    std::set<unsigned> classes;                        // whose blocks files must be synced with it
     std::vector<std::shared_ptr<const void>> retired;  // kept until it is durable
     std::vector<runtime::Semaphore::Permit> permits;   // given back when it is durable
+  };
+  // Of a file of blocks. Syncs are numbered as they begin.
+  struct BlockSync {
+    bool runs = false;
+    std::uint64_t begun = 0, wanted = 0, ended = 0;
+    runtime::WaitQueue done;
   };
   struct Captured {  // at the cut
     ChunkId chunk;
@@ -112,11 +118,15 @@ class LocalChunkStore final : public ChunkStore {
   bool fits_inline(const StoredContent* base, std::uint64_t start, std::uint64_t end) const noexcept;
   bool may_append(ChunkId chunk, const StoredContent& base, const Patch& patch) const;
   std::vector<std::uint32_t> patched_crcs(const StoredContent* base, const Patch& patch) const;
+  // Durable when it returns.
   runtime::Task<Result<>> write_blocks(BlockRef block, std::uint32_t first, std::span<const std::byte> bytes);
+  runtime::Task<Result<>> sync_blocks(unsigned size_class);
+  runtime::Task<void> run_block_syncs(unsigned size_class);
   std::uint64_t pending_record_bytes(const ChunkUpdate& update, const Chunk* chunk) const noexcept;
 
   // local_space.cc
   runtime::Task<Result<BlockRef>> take_block(unsigned size_class);
+  runtime::Task<Result<>> free_what_ended();
   runtime::Task<Result<>> grow(unsigned size_class);
   runtime::Task<Result<>> grow_files(unsigned size_class, std::uint32_t blocks);
   runtime::Task<Result<>> find_capacity();
@@ -130,7 +140,7 @@ class LocalChunkStore final : public ChunkStore {
   runtime::Task<void> flush_loop();
   runtime::Task<Result<>> wait_for_work();
   runtime::Task<Result<>> flush();
-  runtime::Task<Result<>> write_batch(Queue batch, std::uint64_t durable);
+  runtime::Task<Result<>> write_batch(Queue batch, std::uint32_t flags);
   bool has_room(std::uint64_t payload_bytes) const noexcept;
   void fail_store(const Error& error);
   Result<> usable() const;
@@ -150,9 +160,10 @@ class LocalChunkStore final : public ChunkStore {
   runtime::Task<Result<>> load_tables(Recovery& recovery);
   runtime::Task<Result<>> load_table(Recovery& recovery, unsigned size_class);
   runtime::Task<Result<>> replay(Recovery& recovery);
-  runtime::Task<Result<>> replay_state(Recovery& recovery, JournalRecord record, bool check);
-  runtime::Task<Result<bool>> data_is_there(const ContentRecord& content);
+  void replay_state(Recovery& recovery, JournalRecord record) const;
+  void replay_record(Recovery& recovery, JournalRecord record) const;
   Result<> adopt(Recovery& recovery);
+  runtime::Task<Result<>> checkpoint_recovered(const Recovery& recovery);
 
   runtime::Env& env_;
   std::string folder_;
@@ -173,6 +184,7 @@ class LocalChunkStore final : public ChunkStore {
   std::uint64_t next_sequence_ = 1;  // of the batch that what is queued now will be in
   std::uint64_t durable_sequence_ = 0;
   runtime::Mutex growing_;
+  std::array<BlockSync, kSizeClasses> block_syncs_;
   runtime::Event work_;
   runtime::WaitQueue durable_, checkpoint_ended_;
 

@@ -39,9 +39,16 @@ Task<Result<StoreSuperblock>> StoreFiles::read_superblock(Disk& disk, std::strin
   const std::string path = store_path(folder, "superblock");
   FF_CO_TRY_ASSIGN(auto file, co_await disk.open(path, {}));
   std::vector<std::byte> bytes(kSuperblockBytes);
-  FF_CO_TRY_ASSIGN(const std::size_t got, co_await file->read(0, bytes));
-  bytes.resize(got);
+  std::optional<Error> unread;
+  std::size_t total = 0;
+  for (const std::size_t at : {std::size_t{0}, kSuperblockCopyBytes}) {
+    auto got = co_await file->read(at, std::span(bytes).subspan(at, kSuperblockCopyBytes));
+    if (got) total += *got;
+    if (!got) unread = std::move(got).error();
+  }
   FF_CO_TRY(co_await file->close());
+  if (unread && total == 0) co_return std::unexpected(std::move(*unread));
+  if (!unread) bytes.resize(total);
   auto superblock = decode_superblock(bytes);
   if (!superblock) co_return std::unexpected(std::move(superblock).error().context(path));
   co_return superblock;

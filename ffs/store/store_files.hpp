@@ -18,6 +18,7 @@ class StoreFiles {
 
   // Empty files for all classes.
   static runtime::Task<Result<>> create(runtime::Disk& disk, std::string folder);
+  // One good copy is enough.
   static runtime::Task<Result<StoreSuperblock>> read_superblock(runtime::Disk& disk, std::string folder);
   static runtime::Task<Result<std::unique_ptr<StoreFiles>>> open(runtime::Disk& disk, std::string folder, bool direct);
 

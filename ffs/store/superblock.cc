@@ -28,6 +28,12 @@ Result<StoreSuperblock> decode_copy(std::span<const std::byte> copy) {
     return fail(Errc::kUnsupported, fmt::format("format {}.{} is newer than {}.x (use a newer version of the software)",
                                                 major, minor, kStoreMajor));
   }
+  if (major < kStoreMajor) {
+    return fail(Errc::kUnsupported,
+                fmt::format("format {}.{} is older than {}.x (format the target anew; the chain's other "
+                            "replicas fill it)",
+                            major, minor, kStoreMajor));
+  }
   StoreSuperblock out;
   out.options.checksum_bytes = in.get<std::uint32_t>();
   std::ranges::copy(in.bytes(out.identity.cluster.size()), out.identity.cluster.begin());

@@ -9,7 +9,7 @@
 
 namespace ff::ffs {
 
-inline constexpr std::uint16_t kStoreMajor = 1;  // a reader refuses a greater one
+inline constexpr std::uint16_t kStoreMajor = 2;  // a reader refuses any other
 inline constexpr std::uint16_t kStoreMinor = 0;
 inline constexpr std::size_t kSuperblockCopyBytes = 4096;  // two copies
 inline constexpr std::size_t kSuperblockBytes = 2 * kSuperblockCopyBytes;

@@ -279,6 +279,14 @@ TEST(StoreCrash, CheckpointsAmongSmallUpdatesShowOldOrNew) {
   try_all({same, growing});
 }
 
+// A block that goes free is taken by the next update: not before the record that frees it is durable.
+TEST(StoreCrash, FreedBlocksAreNotWrittenTooEarly) {
+  using enum Call;
+  try_all({{kWhole, kCommit, kWhole, kCommit, kWhole},
+           {kRemove, kCommit, kWhole, kCommit, kWhole},
+           {kWhole, kAbort, kWhole, kCommit, kRemove, kCommit, kWhole}});
+}
+
 TEST(StoreCrash, SampledLongerSequencesShowOldOrNew) {
   std::vector<Sequence> sequences;
   Rng rng(11);

@@ -8,37 +8,6 @@ namespace {
 
 using runtime::Task;
 using testing::SimEnv;
-using testing::SimWorld;
-
-// What a body checks becomes its result, so that the world ends in order.
-#define STORE_CHECK(condition)                                               \
-  do {                                                                       \
-    if (!(condition)) {                                                      \
-      ADD_FAILURE() << #condition;                                           \
-      co_return fail(Errc::kInternal, std::string("not so: ") + #condition); \
-    }                                                                        \
-  } while (false)
-
-class ChunkStoreTest : public ::testing::Test {
- protected:
-  ChunkStoreTest() {
-    const Result<> formatted = run_node(world_, node_, format_store);
-    EXPECT_TRUE(formatted) << formatted.error().message();
-  }
-  template <class StoreBody>
-  void run(const StoreBody& body) {
-    const Result<> result = with_store(world_, node_, body);
-    EXPECT_TRUE(result) << result.error().message();
-  }
-  template <class StoreBody>
-  void run_and_cut(const StoreBody& body) {
-    const Result<> result = with_store_cut(world_, node_, body);
-    EXPECT_TRUE(result) << result.error().message();
-  }
-
-  SimWorld world_{1};
-  testing::NodeId node_ = world_.add_node();
-};
 
 TEST_F(ChunkStoreTest, StagedIsNotReadUntilCommitted) {
   run([](SimEnv&, ChunkStore& store) -> Task<Result<>> {

@@ -81,10 +81,6 @@ inline runtime::Task<Result<std::vector<std::byte>>> read_all(ChunkStore& store,
 // Runs `body` on a node of a new world with a formatted store; what it returns.
 // StoreBody: Task<Result<>>(testing::SimEnv&, ChunkStore&).
 
-inline runtime::Task<Result<>> format_store(testing::SimEnv& env) {
-  co_return co_await ChunkStore::format(env, kFolder, test_identity(), small_options());
-}
-
 inline Result<> run_node(testing::SimWorld& world, testing::NodeId node, testing::Main main) {
   world.start(node, std::move(main));
   FF_TRY(world.run_until([&world, node] { return world.exited(node); }, std::chrono::hours(1), "the test's body"));
@@ -120,5 +116,39 @@ Result<> with_store_cut(testing::SimWorld& world, testing::NodeId node, const St
   world.kill(node);
   return **ended;
 }
+
+// What a body checks becomes its result, so that the world ends in order.
+#define STORE_CHECK(condition)                                               \
+  do {                                                                       \
+    if (!(condition)) {                                                      \
+      ADD_FAILURE() << #condition;                                           \
+      co_return fail(Errc::kInternal, std::string("not so: ") + #condition); \
+    }                                                                        \
+  } while (false)
+
+// A formatted store on a simulated machine.
+class ChunkStoreTest : public ::testing::Test {
+ protected:
+  ChunkStoreTest() : ChunkStoreTest(small_options()) {}
+  explicit ChunkStoreTest(StoreOptions options) {
+    const Result<> formatted = run_node(world_, node_, [options](testing::SimEnv& env) -> runtime::Task<Result<>> {
+      co_return co_await ChunkStore::format(env, kFolder, test_identity(), options);
+    });
+    EXPECT_TRUE(formatted) << formatted.error().message();
+  }
+  template <class StoreBody>
+  void run(const StoreBody& body) {
+    const Result<> result = with_store(world_, node_, body);
+    EXPECT_TRUE(result) << result.error().message();
+  }
+  template <class StoreBody>
+  void run_and_cut(const StoreBody& body) {
+    const Result<> result = with_store_cut(world_, node_, body);
+    EXPECT_TRUE(result) << result.error().message();
+  }
+
+  testing::SimWorld world_{1};
+  testing::NodeId node_ = world_.add_node();
+};
 
 }  // namespace ff::ffs
