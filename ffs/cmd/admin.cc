@@ -7,9 +7,9 @@
 
 #include "ffs/cmd/commands.hpp"
 #include "ffs/cmd/session.hpp"
+#include "ffs/cmd/text.hpp"
 #include "ffs/mgmt/explain.hpp"
 #include "ffs/mgmt/routing_client.hpp"
-#include "libcommon/cli/output.hpp"
 
 namespace ff::ffs {
 
@@ -32,8 +32,6 @@ struct Options {
   bool force = false;
   bool yes = false;
 };
-
-Cell count(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
 Result<std::uint64_t> parse_number(const std::string& text, const char* what) {
   std::uint64_t value = 0;
@@ -90,7 +88,7 @@ std::size_t serving(const ChainInfo& chain) {
       std::ranges::count_if(chain.members(), [](const ChainMember& member) { return member.state() == SERVING; }));
 }
 
-Task<Result<int>> list_nodes(FileSystem& fs, Format format) {
+Task<Result<int>> list_nodes(FileSystem& fs, const Options&, Format format) {
   FF_CO_TRY_ASSIGN(const auto view, co_await fs.manager().fetch());
   Table table("ff.ffs-nodes/1", {{.key = "node", .title = "NODE"},
                                  {.key = "roles", .title = "ROLES"},
@@ -111,7 +109,7 @@ Task<Result<int>> list_nodes(FileSystem& fs, Format format) {
   co_return 0;
 }
 
-Task<Result<int>> list_targets(FileSystem& fs, Format format) {
+Task<Result<int>> list_targets(FileSystem& fs, const Options&, Format format) {
   FF_CO_TRY_ASSIGN(const auto view, co_await fs.manager().fetch());
   Table table("ff.ffs-targets/1", {{.key = "target", .title = "TARGET"},
                                    {.key = "node", .title = "NODE"},
@@ -134,7 +132,7 @@ Task<Result<int>> list_targets(FileSystem& fs, Format format) {
   co_return 0;
 }
 
-Task<Result<int>> list_chains(FileSystem& fs, Format format) {
+Task<Result<int>> list_chains(FileSystem& fs, const Options&, Format format) {
   FF_CO_TRY_ASSIGN(const auto view, co_await fs.manager().fetch());
   Table table("ff.ffs-chains/1", {{.key = "chain", .title = "CHAIN"},
                                   {.key = "version", .title = "VERSION"},
@@ -149,7 +147,7 @@ Task<Result<int>> list_chains(FileSystem& fs, Format format) {
   co_return 0;
 }
 
-Task<Result<int>> show_status(FileSystem& fs, Format format) {
+Task<Result<int>> show_status(FileSystem& fs, const Options&, Format format) {
   FF_CO_TRY_ASSIGN(const auto view, co_await fs.manager().fetch());
   const Routing& routing = view->message();
   std::uint64_t alive = 0, whole = 0, degraded = 0, down = 0;
@@ -218,21 +216,14 @@ Task<Result<int>> explain(FileSystem& fs, const Options& options, Format format)
   co_return why.complete ? 0 : why.serves ? 10 : 20;
 }
 
-using ShowBody = Task<Result<int>> (*)(FileSystem&, Format);
-
-cli::Command show_command(const std::shared_ptr<Options>& options, std::string name, std::string what,
-                          std::string summary, ShowBody body, std::vector<cli::Example> examples) {
+// `what` is the whole of the command: "node list".
+cli::Command show_command(std::string name, std::string what, std::string summary, FsReport<Options> body,
+                          std::vector<cli::Example> examples) {
   cli::Command command;
   command.name = std::move(name);
   command.summary = std::move(summary);
-  options->output.add_to(command);
-  options->cluster.add_to(command);
   command.examples = std::move(examples);
-  command.run = [options, body, what = std::move(what)]() -> Result<int> {
-    FF_TRY_ASSIGN(const Format format, options->output.format());
-    return with_file_system(options->cluster, what,
-                            [&] [[clang::coro_wrapper]] (FileSystem & fs) { return body(fs, format); });
-  };
+  reports(command, std::make_shared<Options>(), body, std::move(what));
   return command;
 }
 
@@ -282,6 +273,7 @@ cli::Command chain_change_command(const ChainChange& what) {
                                .help = "although acknowledged data may be lost or become unreachable"});
   }
   options->cluster.add_to(command);
+  command.exit_codes = {kStoppedCode};
   command.examples = {{what.example, "as the summary says"}, {"ffs chain list", "what became of it"}};
   command.run = [options, change = what.change, name = std::string("ffs chain ") + what.name]() -> Result<int> {
     return with_file_system(options->cluster, name, [&] [[clang::coro_wrapper]] (FileSystem & fs) {
@@ -300,6 +292,7 @@ cli::Command node_change_command(std::string name, std::string summary, void (*f
   command.options.push_back(
       {.names = "node", .target = &options->node, .help = "the node", .value_name = "NODE", .required = true});
   options->cluster.add_to(command);
+  command.exit_codes = {kStoppedCode};
   command.examples = {{std::move(example), "as the summary says"}, {"ffs node list", "what became of it"}};
   command.run = [options, fill, what = "ffs node " + name]() -> Result<int> {
     return with_file_system(options->cluster, what, [&](FileSystem& fs) -> Task<Result<int>> {
@@ -318,13 +311,14 @@ cli::Command node_change_command(std::string name, std::string summary, void (*f
 
 cli::Command status_command() {
   cli::Command command =
-      show_command(std::make_shared<Options>(), "status", "ffs status", "Tell in a line how the file system does",
-                   show_status, {{"ffs status", "for people"}, {"ffs status >/dev/null || alert", "for scripts"}});
+      show_command("status", "status", "Tell in a line how the file system does", show_status,
+                   {{"ffs status", "for people"}, {"ffs status >/dev/null || alert", "for scripts"}});
   command.description =
       "healthy: every node is alive and every chain whole. degraded: all data can be read and written, with fewer "
       "copies than wanted. down: "
       "some chain, or the namespace, cannot be reached.";
-  command.exit_codes = {{10, "degraded"}, {20, "down"}};
+  command.exit_codes.push_back({10, "degraded"});
+  command.exit_codes.push_back({20, "down"});
   return command;
 }
 
@@ -334,7 +328,7 @@ cli::Command node_command() {
   command.summary = "Show and change nodes";
   command.examples = {{"ffs node list", "who is there"}};
   command.commands = {
-      show_command(std::make_shared<Options>(), "list", "ffs node list", "List the nodes", list_nodes,
+      show_command("list", "node list", "List the nodes", list_nodes,
                    {{"ffs node list", "all nodes"},
                     {"ffs node list --json | jq '.rows[] | select(.alive|not).node'", "the dead ones"}}),
       node_change_command(
@@ -353,7 +347,7 @@ cli::Command target_command() {
   command.summary = "Show targets";
   command.examples = {{"ffs target list", "what each holds and how it does"}};
   command.commands = {
-      show_command(std::make_shared<Options>(), "list", "ffs target list", "List the targets", list_targets,
+      show_command("list", "target list", "List the targets", list_targets,
                    {{"ffs target list", "all targets"}, {"ffs target list -o wide", "with their folders"}})};
   return command;
 }
@@ -364,7 +358,7 @@ cli::Command chain_command() {
   command.summary = "Show and change chains";
   command.examples = {{"ffs chain list", "who replicates for whom"}};
   command.commands.push_back(show_command(
-      std::make_shared<Options>(), "list", "ffs chain list", "List the chains", list_chains,
+      "list", "chain list", "List the chains", list_chains,
       {{"ffs chain list", "all chains"},
        {"ffs chain list --json | jq '.rows[] | select(.serving < .replicas)'", "those with copies missing"}}));
   const auto options = std::make_shared<Options>();
@@ -373,15 +367,9 @@ cli::Command chain_command() {
   why.summary = "Say why a chain is not whole, and what would help";
   why.options.push_back(
       {.names = "chain", .target = &options->chain, .help = "the chain", .value_name = "CHAIN", .required = true});
-  options->output.add_to(why);
-  options->cluster.add_to(why);
   why.examples = {{"ffs chain explain 5", "for people"}, {"ffs chain explain 5 --json | jq .serves", "for scripts"}};
   why.exit_codes = {{10, "serves, with copies missing"}, {20, "does not serve"}};
-  why.run = [options]() -> Result<int> {
-    FF_TRY_ASSIGN(const Format format, options->output.format());
-    return with_file_system(options->cluster, "ffs chain explain",
-                            [&] [[clang::coro_wrapper]] (FileSystem & fs) { return explain(fs, *options, format); });
-  };
+  reports(why, options, explain, "chain explain");
   command.commands.push_back(std::move(why));
   for (const ChainChange& change : std::initializer_list<ChainChange>{
            {"offline", UpdateChainRequest::SET_OFFLINE, "Take a target out of service",

@@ -29,6 +29,9 @@ cli::Command chmod_command();
 cli::Command chown_command();
 cli::Command touch_command();
 cli::Command truncate_command();
+cli::Command flag_command();
+cli::Command layout_command();
+cli::Command quota_command();
 // Administration.
 cli::Command status_command();
 cli::Command node_command();

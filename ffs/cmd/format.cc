@@ -1,9 +1,12 @@
 // format: makes the stores of a file system, once.
 #include <fmt/core.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "ffs/cmd/chain_plan.hpp"
 #include "ffs/cmd/commands.hpp"
@@ -75,12 +78,32 @@ Result<> make_local(const Options& o) {
   return write_file_atomic(o.cluster + "/cluster.yaml", local_description(o));
 }
 
-std::uint64_t capacity_of(const ClusterFile& cluster, const std::string& folder) {
+// Of the file system that holds a path, or will when it is made; nothing where even the root has none.
+std::optional<dev_t> device_of(fs::path path) {
+  while (true) {
+    struct stat facts{};
+    if (::stat(path.c_str(), &facts) == 0) return facts.st_dev;
+    if (path == path.parent_path()) return std::nullopt;
+    path = path.parent_path();
+  }
+}
+
+// What one target may take: a fixed size, or its share of what is free where it lies. All targets of the nodes that run
+// on this machine and lie on the same disk share it, and something stays free.
+std::uint64_t capacity_of(const ClusterFile& cluster, const ClusterNode& node, const std::string& folder) {
   if (cluster.capacity_bytes != 0) return cluster.capacity_bytes;
   std::error_code error;
   const fs::space_info space = fs::space(folder, error);
-  // The targets of a folder share it, and something stays free.
-  return error ? 0 : space.available / 100 * 95 / cluster.chains_per_target_folder;
+  if (error) return 0;
+  const std::optional<dev_t> device = device_of(folder);
+  std::uint64_t sharing = 0;
+  for (const ClusterNode& other : cluster.nodes) {
+    if (other.id != node.id && !cluster.one_host) continue;
+    for (const TargetFolder& target : target_folders(cluster, other)) {
+      sharing += device_of(fs::path(target.path).parent_path()) == device ? 1 : 0;
+    }
+  }
+  return space.available / 100 * 95 / std::max<std::uint64_t>(sharing, 1);
 }
 
 Task<Result<>> format_targets(runtime::Env& env, const ClusterFile& cluster, const ClusterNode& node) {
@@ -90,7 +113,7 @@ Task<Result<>> format_targets(runtime::Env& env, const ClusterFile& cluster, con
     fs::create_directories(above, error);
     if (error) co_return fail(errno_error(above, error.value()));
     StoreIdentity identity{.cluster = cluster.id, .target = folder.target, .generation = env.rng().next()};
-    StoreOptions options{.capacity_bytes = capacity_of(cluster, above),
+    StoreOptions options{.capacity_bytes = capacity_of(cluster, node, above),
                          .checksum_bytes = cluster.checksum_bytes,
                          .journal_bytes = cluster.journal_bytes};
     FF_CO_TRY(co_await ChunkStore::format(env, folder.path, identity, options));

@@ -9,7 +9,7 @@
 #include "ffs/cmd/session.hpp"
 #include "ffs/cmd/text.hpp"
 #include "ffs/cmd/walk.hpp"
-#include "libcommon/cli/output.hpp"
+#include "libcommon/report/utf8.hpp"
 
 namespace ff::ffs {
 
@@ -25,23 +25,19 @@ struct Options {
   cli::OutputOptions output;
   std::vector<std::string> paths;
   bool recursive = false;
-  bool all = false;
+  bool zero = false;
   std::string name;
   std::string type = "any";
   cli::ByteSize larger{};
   std::int64_t depth = 1000;
 };
 
-void add_paths(cli::Command& command, Options& options, const char* help) {
-  command.options.push_back({.names = "path", .target = &options.paths, .help = help, .value_name = "PATH"});
-}
-
 // Tells what could not be read and remembers that something was not.
 class Trouble {
  public:
   explicit Trouble(const char* command) : command_(command) {}
   void operator()(const std::string& path, const Error& error) {
-    fmt::print(stderr, "ffs: {}: {}: {}\n", command_, path, error.message());
+    fmt::print(stderr, "ffs: {}\n", report::printable(fmt::format("{}: {}: {}", command_, path, error.message())));
     any_ = true;
   }
   int exit_code() const noexcept { return any_ ? cli::kExitPartial : cli::kExitOk; }
@@ -78,7 +74,10 @@ Task<Result<int>> list(FileSystem& fs, const Options& options, Format format) {
       continue;
     }
     FF_CO_TRY(co_await fs.list(clean, true, [&](const Entry& entry) {
-      table.add_row(attribute_cells(prefix ? join_path(clean, entry.name()) : entry.name(), entry.attributes()));
+      const std::string shown = prefix ? join_path(clean, entry.name()) : entry.name();
+      if (!entry.has_attributes()) trouble(join_path(clean, entry.name()), no_attributes());
+      table.add_row(entry.has_attributes() ? attribute_cells(shown, entry.attributes())
+                                           : attribute_cells(shown, entry.type()));
       return true;
     }));
   }
@@ -94,8 +93,11 @@ Task<Result<int>> draw_tree(FileSystem& fs, const Options& options) {
     FF_CO_TRY(co_await walk(
         fs, path,
         [&](const Found& found) {
-          text.append(2 * found.depth, ' ').append(found.depth == 0 ? found.path : base_name(found.path));
-          if (found.attributes.type() == SYMLINK) text.append(" -> ").append(found.attributes.target());
+          const std::string name = found.depth == 0 ? found.path : base_name(found.path);
+          text.append(2 * found.depth, ' ').append(report::printable(name));
+          if (found.attributes.type() == SYMLINK) {
+            text.append(" -> ").append(report::printable(found.attributes.target()));
+          }
           if (found.attributes.type() == DIRECTORY && found.path != "/") text += '/';
           text += '\n';
           ++(found.attributes.type() == DIRECTORY ? folders : files);
@@ -137,28 +139,47 @@ Task<Result<int>> add_up(FileSystem& fs, const Options& options, Format format) 
   co_return trouble.exit_code();
 }
 
+bool matches(const Options& options, const Found& found) {
+  const Attributes& a = found.attributes;
+  return (options.type == "any" || options.type == type_text(a.type())) &&
+         (options.name.empty() || ::fnmatch(options.name.c_str(), base_name(found.path).c_str(), 0) == 0) &&
+         a.size() >= options.larger.bytes;
+}
+
 Task<Result<int>> find(FileSystem& fs, const Options& options, Format format) {
   Table table("ff.ffs-find/1", attribute_columns("path", "PATH"));
   Trouble trouble("find");
   for (const std::string& path : paths_or_root(options)) {
+    Result<> written;
     FF_CO_TRY(co_await walk(
         fs, path,
         [&](const Found& found) {
-          const bool wanted =
-              (options.type == "any" || options.type == type_text(found.attributes.type())) &&
-              (options.name.empty() || ::fnmatch(options.name.c_str(), base_name(found.path).c_str(), 0) == 0) &&
-              found.attributes.size() >= options.larger.bytes;
-          if (wanted) table.add_row(attribute_cells(found.path, found.attributes));
-          return found.depth < static_cast<std::size_t>(options.depth);
+          if (matches(options, found)) {
+            if (!options.zero) {
+              table.add_row(attribute_cells(found.path, found.attributes));
+            } else if (written) {
+              written = print(found.path + '\0');
+            }
+          }
+          return written && found.depth < static_cast<std::size_t>(options.depth);
         },
         std::ref(trouble)));
+    FF_CO_TRY(std::move(written));
   }
-  FF_CO_TRY(print(table.render(format)));
+  if (!options.zero) FF_CO_TRY(print(table.render(format)));
   co_return trouble.exit_code();
 }
 
-const std::vector<cli::ExitCode> kListCodes = {{3, "something below could not be read; the rest is shown"},
-                                               {130, "stopped by Ctrl-C (143: by SIGTERM)"}};
+const cli::ExitCode kPartialCode = {3, "something below could not be read; the rest is shown"};
+
+cli::Option depth_option(Options& options) {
+  return {.names = "-d,--depth",
+          .target = &options.depth,
+          .help = "levels to go down",
+          .value_name = "N",
+          .min = 0,
+          .max = 1000000};
+}
 
 }  // namespace
 
@@ -169,20 +190,14 @@ cli::Command ls_command() {
   command.summary = "List folders";
   command.description =
       "Shows what is in each folder, ordered by the bytes of the names, and files that are named themselves. Without "
-      "PATH, the root.";
-  add_paths(command, *options, "folders or files");
-  command.options.push_back(
-      {.names = "-R,--recursive", .target = &options->recursive, .help = "everything below, by its path"});
-  options->output.add_to(command);
-  options->cluster.add_to(command);
+      "PATH, the root. A name that is not UTF-8 is in JSON twice: as text with U+FFFD, and in name_base64.";
+  command.options = {
+      paths_option(options->paths, "folders or files", false),
+      {.names = "-R,--recursive", .target = &options->recursive, .help = "everything below, by its path"}};
   command.examples = {{"ffs ls /data", "a folder"},
                       {"ffs ls -R -o name /data | wc -l", "how many things are below it"}};
-  command.exit_codes = kListCodes;
-  command.run = [options]() -> Result<int> {
-    FF_TRY_ASSIGN(const Format format, options->output.format());
-    return with_file_system(options->cluster, "ffs ls",
-                            [&] [[clang::coro_wrapper]] (FileSystem & fs) { return list(fs, *options, format); });
-  };
+  command.exit_codes = {kPartialCode};
+  reports(command, options, list);
   return command;
 }
 
@@ -191,20 +206,10 @@ cli::Command tree_command() {
   cli::Command command;
   command.name = "tree";
   command.summary = "Draw a tree of folders";
-  add_paths(command, *options, "where to begin");
-  command.options.push_back({.names = "-d,--depth",
-                             .target = &options->depth,
-                             .help = "levels to go down",
-                             .value_name = "N",
-                             .min = 0,
-                             .max = 1000000});
-  options->cluster.add_to(command);
+  command.options = {paths_option(options->paths, "where to begin", false), depth_option(*options)};
   command.examples = {{"ffs tree /data", "everything below /data"}, {"ffs tree -d 1", "what is in the root"}};
-  command.exit_codes = kListCodes;
-  command.run = [options]() -> Result<int> {
-    return with_file_system(options->cluster, "ffs tree",
-                            [&] [[clang::coro_wrapper]] (FileSystem & fs) { return draw_tree(fs, *options); });
-  };
+  command.exit_codes = {kPartialCode};
+  runs(command, options, draw_tree);
   return command;
 }
 
@@ -214,17 +219,11 @@ cli::Command du_command() {
   command.name = "du";
   command.summary = "Add up the sizes of what is below a path";
   command.description = "Sums of lengths, not of the space that replicas take; a file with several links counts once.";
-  add_paths(command, *options, "folders or files");
-  options->output.add_to(command);
-  options->cluster.add_to(command);
+  command.options = {paths_option(options->paths, "folders or files", false)};
   command.examples = {{"ffs du /data /home", "two sums"},
                       {"ffs du --json / | jq '.rows[0].bytes'", "the bytes of all files"}};
-  command.exit_codes = kListCodes;
-  command.run = [options]() -> Result<int> {
-    FF_TRY_ASSIGN(const Format format, options->output.format());
-    return with_file_system(options->cluster, "ffs du",
-                            [&] [[clang::coro_wrapper]] (FileSystem & fs) { return add_up(fs, *options, format); });
-  };
+  command.exit_codes = {kPartialCode};
+  reports(command, options, add_up);
   return command;
 }
 
@@ -233,33 +232,25 @@ cli::Command find_command() {
   cli::Command command;
   command.name = "find";
   command.summary = "Find files by name, type and size";
-  add_paths(command, *options, "where to begin");
-  command.options.push_back({.names = "-n,--name",
-                             .target = &options->name,
-                             .help = "pattern of the shell that the name matches",
-                             .value_name = "GLOB"});
-  command.options.push_back({.names = "-t,--type",
-                             .target = &options->type,
-                             .help = "what it is",
-                             .value_name = "TYPE",
-                             .choices = {"any", "file", "folder", "link"}});
-  command.options.push_back({.names = "--larger", .target = &options->larger, .help = "of this size or larger"});
-  command.options.push_back({.names = "-d,--depth",
-                             .target = &options->depth,
-                             .help = "levels to go down",
-                             .value_name = "N",
-                             .min = 0,
-                             .max = 1000000});
-  options->output.add_to(command);
-  options->cluster.add_to(command);
+  command.options = {paths_option(options->paths, "where to begin", false),
+                     {.names = "-n,--name",
+                      .target = &options->name,
+                      .help = "pattern of the shell that the name matches",
+                      .value_name = "GLOB"},
+                     {.names = "-t,--type",
+                      .target = &options->type,
+                      .help = "what it is",
+                      .value_name = "TYPE",
+                      .choices = {"any", "file", "folder", "link"}},
+                     {.names = "--larger", .target = &options->larger, .help = "of this size or larger"},
+                     depth_option(*options),
+                     {.names = "-0,--print0",
+                      .target = &options->zero,
+                      .help = "paths alone, their bytes as they are, each ended by a zero byte: for xargs -0"}};
   command.examples = {{"ffs find /ckpt -n '*.bin' --larger 1GiB", "large checkpoints"},
-                      {"ffs find /tmp -t file -o name | xargs ffs rm", "remove what was found"}};
-  command.exit_codes = kListCodes;
-  command.run = [options]() -> Result<int> {
-    FF_TRY_ASSIGN(const Format format, options->output.format());
-    return with_file_system(options->cluster, "ffs find",
-                            [&] [[clang::coro_wrapper]] (FileSystem & fs) { return find(fs, *options, format); });
-  };
+                      {"ffs find /tmp -t file -0 | xargs -0 ffs rm", "remove what was found, whatever its names"}};
+  command.exit_codes = {kPartialCode};
+  reports(command, options, find);
   return command;
 }
 

@@ -87,9 +87,8 @@ cli::Command serve_command() {
   command.summary = "Run the processes of a file system";
   command.description =
       "With --node: this process becomes that node, in the foreground, until SIGTERM or Ctrl-C. Without: a process is "
-      "started for each node of "
-      "the file, and started again, after a pause, whenever it ends: for file systems on one machine. When the "
-      "supervisor ends, they end.";
+      "started for each node of the file, and started again, after a pause, whenever it ends: for file systems on one "
+      "machine. When the supervisor ends, they end: in order within 15 s, at once when it is asked a second time.";
   command.options = {{.names = "cluster",
                       .target = &options->cluster,
                       .help = "description of the file system, or its folder",

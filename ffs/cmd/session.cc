@@ -3,19 +3,30 @@
 #include <cstdio>
 
 #include "libcommon/runtime/real_env.hpp"
+#include "libcommon/runtime/scope.hpp"
 #include "libcommon/runtime/stop_signal.hpp"
 
 namespace ff::ffs {
 
+using runtime::Task;
+
 namespace {
 
-runtime::Task<Result<int>> connect_and_run(runtime::RealEnv& env, FileSystemOptions options, FsBody& body) {
+constexpr auto kLastWords = std::chrono::seconds(5);
+
+Task<Result<>> say_goodbye(FileSystem& fs) {
+  co_await fs.stop();
+  co_return {};
+}
+
+Task<Result<int>> connect_and_run(runtime::RealEnv& env, FileSystemOptions options, FsBody& body) {
   Result<int> result = 0;
   {
     auto fs = co_await FileSystem::connect(env, std::move(options));
     if (fs) {
       result = co_await body.run(**fs);
-      co_await (*fs)->stop();
+      // Without its farewell the manager keeps this client's session, and the files that it held, for a minute.
+      co_await in_any_case(env, say_goodbye(**fs));
     } else {
       result = fail(std::move(fs).error());
     }
@@ -25,6 +36,12 @@ runtime::Task<Result<int>> connect_and_run(runtime::RealEnv& env, FileSystemOpti
 }
 
 }  // namespace
+
+Task<void> in_any_case(runtime::Env& env, Task<Result<>> task) {
+  runtime::Scope scope(env);
+  scope.spawn(runtime::with_timeout(kLastWords, "tidying up", std::move(task)));
+  (void)co_await scope.join();
+}
 
 void ClusterOptions::add_to(cli::Command& command) {
   command.options.push_back({.names = "--cluster",

@@ -3,9 +3,10 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ffs/blocking/cluster_access.hpp"
-#include "libcommon/cli/app.hpp"
+#include "libcommon/cli/output.hpp"
 
 namespace ff::ffs {
 
@@ -43,6 +44,48 @@ Result<int> with_file_system(const ClusterOptions& options, std::string what, F 
     F call;
   } holder(std::move(body));
   return run_with_file_system(options, std::move(what), holder);
+}
+
+// What Ctrl-C must not stop, and what must be done although it came: removing what is half made, saying goodbye. Runs
+// `task` whatever has become of the caller's context, for some seconds at most. A second Ctrl-C still ends the process.
+runtime::Task<void> in_any_case(runtime::Env& env, runtime::Task<Result<>> task);
+
+inline const cli::ExitCode kStoppedCode = {130, "stopped by Ctrl-C (143: by SIGTERM)"};
+
+template <class Options>
+using FsCall = runtime::Task<Result<int>> (*)(FileSystem&, const Options&);
+template <class Options>
+using FsReport = runtime::Task<Result<int>> (*)(FileSystem&, const Options&, report::Format);
+
+// What ends the description of a command: the options that all have, the exit codes of signals, and what it runs.
+// `Options` has a member ClusterOptions cluster, and for reports(), cli::OutputOptions output. `what` is the whole of
+// the command, where its name is not: "node list".
+template <class Options>
+void runs(cli::Command& command, const std::shared_ptr<Options>& options, FsCall<Options> body, std::string what = {}) {
+  options->cluster.add_to(command);
+  command.exit_codes.push_back(kStoppedCode);
+  command.run = [options, body, what = "ffs " + (what.empty() ? command.name : what)]() -> Result<int> {
+    return with_file_system(options->cluster, what,
+                            [&] [[clang::coro_wrapper]] (FileSystem & fs) { return body(fs, *options); });
+  };
+}
+
+template <class Options>
+void reports(cli::Command& command, const std::shared_ptr<Options>& options, FsReport<Options> body,
+             std::string what = {}) {
+  options->output.add_to(command);
+  options->cluster.add_to(command);
+  command.exit_codes.push_back(kStoppedCode);
+  command.run = [options, body, what = "ffs " + (what.empty() ? command.name : what)]() -> Result<int> {
+    FF_TRY_ASSIGN(const report::Format format, options->output.format());
+    return with_file_system(options->cluster, what,
+                            [&] [[clang::coro_wrapper]] (FileSystem & fs) { return body(fs, *options, format); });
+  };
+}
+
+// The rest of the words: paths.
+inline cli::Option paths_option(std::vector<std::string>& paths, std::string help, bool required = true) {
+  return {.names = "path", .target = &paths, .help = std::move(help), .value_name = "PATH", .required = required};
 }
 
 // To standard output, whole. kIo.

@@ -7,7 +7,6 @@
 #include "ffs/cmd/session.hpp"
 #include "ffs/cmd/text.hpp"
 #include "ffs/mgmt/routing_client.hpp"
-#include "libcommon/cli/output.hpp"
 
 namespace ff::ffs {
 
@@ -26,11 +25,9 @@ struct Options {
   bool no_follow = false;
 };
 
-Cell count(std::uint64_t value) { return static_cast<std::int64_t>(value); }
-
 Task<Result<int>> show(FileSystem& fs, const Options& options, Format format) {
   std::vector<report::Column> columns = attribute_columns("path", "PATH");
-  for (report::Column& column : columns) column.wide_only = false;
+  for (report::Column& column : columns) column.wide_only = column.key == "path_base64";
   Table table("ff.ffs-stat/1", std::move(columns));
   for (const std::string& path : options.paths) {
     FF_CO_TRY_ASSIGN(const Attributes attributes, co_await fs.stat(path, !options.no_follow));
@@ -40,7 +37,7 @@ Task<Result<int>> show(FileSystem& fs, const Options& options, Format format) {
   co_return 0;
 }
 
-Task<Result<int>> space(FileSystem& fs, Format format) {
+Task<Result<int>> space(FileSystem& fs, const Options&, Format format) {
   FF_CO_TRY_ASSIGN(const auto view, co_await fs.manager().fetch());
   FF_CO_TRY_ASSIGN(const StatFsReply names, co_await fs.meta().stat_fs());
   // A chain takes what its smallest member takes.
@@ -77,22 +74,12 @@ cli::Command stat_command() {
   cli::Command command;
   command.name = "stat";
   command.summary = "Show all attributes of files";
-  command.options.push_back({.names = "path",
-                             .target = &options->paths,
-                             .help = "files and folders",
-                             .value_name = "PATH",
-                             .required = true});
+  command.options.push_back(paths_option(options->paths, "files and folders"));
   command.options.push_back(
       {.names = "-P,--no-follow", .target = &options->no_follow, .help = "of a symbolic link itself"});
-  options->output.add_to(command);
-  options->cluster.add_to(command);
   command.examples = {{"ffs stat /data/a", "one file"},
                       {"ffs stat --json /data/a | jq '.rows[0].size'", "its length, in a script"}};
-  command.run = [options]() -> Result<int> {
-    FF_TRY_ASSIGN(const Format format, options->output.format());
-    return with_file_system(options->cluster, "ffs stat",
-                            [&] [[clang::coro_wrapper]] (FileSystem & fs) { return show(fs, *options, format); });
-  };
+  reports(command, options, show);
   return command;
 }
 
@@ -103,14 +90,8 @@ cli::Command df_command() {
   command.summary = "Show how much space and how many files there are";
   command.description =
       "Space as files see it: a chain counts once, whatever the number of its replicas, and with its smallest member.";
-  options->output.add_to(command);
-  options->cluster.add_to(command);
   command.examples = {{"ffs df", "for people"}, {"ffs df --json | jq '.rows[0].free_bytes'", "for scripts"}};
-  command.run = [options]() -> Result<int> {
-    FF_TRY_ASSIGN(const Format format, options->output.format());
-    return with_file_system(options->cluster, "ffs df",
-                            [&] [[clang::coro_wrapper]] (FileSystem & fs) { return space(fs, format); });
-  };
+  reports(command, options, space);
   return command;
 }
 

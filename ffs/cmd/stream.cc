@@ -1,10 +1,12 @@
 #include "ffs/cmd/stream.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <vector>
 
 #include "libcommon/runtime/scope.hpp"
@@ -17,6 +19,7 @@ namespace {
 
 // Large enough that a piece is spread over several chunks and chains.
 constexpr std::size_t kPiece = 8u << 20;
+constexpr int kWaitMs = 100;
 
 // Fills as much as the source gives: pipes give little at a time.
 Task<Result<std::size_t>> fill(ByteSource& source, std::span<std::byte> into) {
@@ -43,19 +46,24 @@ Result<std::unique_ptr<LocalSource>> LocalSource::open(runtime::Env& env, const 
 }
 
 Task<Result<std::size_t>> LocalSource::read(std::span<std::byte> into) {
-  const auto blocking = [number = number_, into]() -> std::pair<ssize_t, int> {
-    while (true) {
-      const ssize_t got = ::read(number, into.data(), into.size());
-      if (got >= 0 || errno != EINTR) return {got, errno};
-    }
+  // What blocks is not cancelled, and a pipe may be silent for ever: each wait for it is short.
+  const auto blocking = [number = number_, into]() -> std::pair<std::optional<ssize_t>, int> {
+    pollfd ready{.fd = number, .events = POLLIN, .revents = 0};
+    const int events = ::poll(&ready, 1, kWaitMs);
+    if (events == 0 || (events < 0 && errno == EINTR)) return {std::nullopt, 0};
+    const ssize_t got = ::read(number, into.data(), into.size());
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) return {std::nullopt, 0};
+    return {got, errno};
   };
-  FF_CO_TRY_ASSIGN(const auto result, co_await runtime::offload(env_, blocking));
-  if (result.first < 0) co_return fail(errno_error(name_, result.second));
-  co_return static_cast<std::size_t>(result.first);
+  while (true) {
+    FF_CO_TRY_ASSIGN(const auto result, co_await runtime::offload(env_, blocking));
+    if (!result.first) continue;
+    if (*result.first < 0) co_return fail(errno_error(name_, result.second));
+    co_return static_cast<std::size_t>(*result.first);
+  }
 }
 
-Result<std::unique_ptr<LocalSink>> LocalSink::create(runtime::Env& env, const std::string& path, unsigned mode) {
-  FF_TRY_ASSIGN(AtomicFile file, AtomicFile::create(path, mode));
+std::unique_ptr<LocalSink> LocalSink::into(runtime::Env& env, AtomicFile file) {
   return std::unique_ptr<LocalSink>(new LocalSink(env, std::make_unique<AtomicFile>(std::move(file))));
 }
 

@@ -24,7 +24,7 @@ class ByteSink {
   virtual runtime::Task<Result<>> write(std::span<const std::byte> from) = 0;
 };
 
-// A file or pipe of this machine.
+// A file or pipe of this machine. Waiting for a pipe ends when the caller is cancelled.
 class LocalSource final : public ByteSource {
  public:
   // "-": standard input.
@@ -42,7 +42,7 @@ class LocalSource final : public ByteSource {
 // A file of this machine that appears when commit() has returned; or standard output.
 class LocalSink final : public ByteSink {
  public:
-  static Result<std::unique_ptr<LocalSink>> create(runtime::Env& env, const std::string& path, unsigned mode);
+  static std::unique_ptr<LocalSink> into(runtime::Env& env, AtomicFile file);
   static std::unique_ptr<LocalSink> standard_output(runtime::Env& env);
   runtime::Task<Result<>> write(std::span<const std::byte> from) override;
   runtime::Task<Result<>> commit();

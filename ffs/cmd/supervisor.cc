@@ -73,6 +73,7 @@ class Supervisor {
     Result<int> result = 0;
     while (true) {
       if (const Result<> started = start_due(); !started) {
+        // Nothing runs yet that could be kept.
         result = fail(started.error());
         break;
       }
@@ -91,10 +92,24 @@ class Supervisor {
   Result<> start_due() {
     for (Process& process : processes_) {
       if (process.pid >= 0 || process.again > Clock::now()) continue;
-      FF_TRY_ASSIGN(process.pid, start(file_, process.node, former_));
-      process.since = Clock::now();
+      const Result<pid_t> started = start(file_, process.node, former_);
+      if (started) {
+        process.pid = *started;
+        process.since = Clock::now();
+        any_started_ = true;
+        continue;
+      }
+      if (!any_started_) return fail(started.error());
+      // For want of memory or of process numbers: that passes, and the others are well.
+      wait_longer(process, false);
+      log::warn("node {}: {}; trying again in {} ms", process.node, started.error().message(), process.pause.count());
     }
     return {};
+  }
+
+  static void wait_longer(Process& process, bool was_well) {
+    process.pause = was_well ? kPauseFirst : std::min<std::chrono::milliseconds>(process.pause * 2, kPauseMost);
+    process.again = Clock::now() + process.pause;
   }
 
   Clock::duration next_start() const {
@@ -118,10 +133,8 @@ class Supervisor {
     for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
       const auto found = std::ranges::find(processes_, pid, &Process::pid);
       if (found == processes_.end()) continue;
-      const bool was_well = Clock::now() - found->since >= kWell;
-      found->pause = was_well ? kPauseFirst : std::min<std::chrono::milliseconds>(found->pause * 2, kPauseMost);
       found->pid = -1;
-      found->again = Clock::now() + found->pause;
+      wait_longer(*found, Clock::now() - found->since >= kWell);
       if (!stopping_)
         log::warn("node {}: {}; starting it again in {} ms", found->node, how_it_ended(status), found->pause.count());
     }
@@ -141,12 +154,18 @@ class Supervisor {
     stopping_ = true;
     signal_all(SIGTERM);
     const auto until = Clock::now() + kGrace;
-    while (any() && Clock::now() < until) {
-      wait(std::min<Clock::duration>(until - Clock::now(), 500ms));
+    bool at_once = false;
+    while (any() && !at_once && Clock::now() < until) {
+      const int signal = wait(std::min<Clock::duration>(until - Clock::now(), 500ms));
+      at_once = signal != 0 && signal != SIGCHLD;
       reap();
     }
     if (!any()) return;
-    log::warn("some processes did not end within {} s: killing them", std::chrono::seconds(kGrace).count());
+    if (at_once) {
+      log::warn("asked again to stop: killing those that still run");
+    } else {
+      log::warn("some processes did not end within {} s: killing them", std::chrono::seconds(kGrace).count());
+    }
     signal_all(SIGKILL);
     for (Process& process : processes_) {
       if (process.pid >= 0) ::waitpid(process.pid, nullptr, 0);
@@ -157,6 +176,7 @@ class Supervisor {
   const sigset_t waited_, former_;
   std::vector<Process> processes_;
   bool stopping_ = false;
+  bool any_started_ = false;
 };
 
 }  // namespace

@@ -5,17 +5,15 @@
 #include <charconv>
 #include <ctime>
 
+#include "libcommon/report/utf8.hpp"
+
 namespace ff::ffs {
 
 using report::Cell;
 using report::Column;
 using report::Unit;
 
-namespace {
-
 Cell count(std::uint64_t value) { return static_cast<std::int64_t>(value); }
-
-}  // namespace
 
 std::string type_text(FileType type) {
   switch (type) {
@@ -60,7 +58,7 @@ std::string join_path(const std::string& folder, const std::string& name) {
 }
 
 std::vector<Column> attribute_columns(std::string first_key, std::string first_title) {
-  return {{.key = std::move(first_key), .title = std::move(first_title)},
+  return {{.key = first_key, .title = first_title},
           {.key = "type", .title = "TYPE"},
           {.key = "mode", .title = "MODE"},
           {.key = "links", .title = "LINKS"},
@@ -72,12 +70,14 @@ std::vector<Column> attribute_columns(std::string first_key, std::string first_t
           {.key = "inode", .title = "INODE", .wide_only = true},
           {.key = "chunk_bytes", .title = "CHUNK", .unit = Unit::kBytes, .wide_only = true},
           {.key = "stripe", .title = "STRIPE", .wide_only = true},
-          {.key = "in_inode", .title = "IN-INODE", .wide_only = true}};
+          {.key = "in_inode", .title = "IN-INODE", .wide_only = true},
+          {.key = "immutable", .title = "IMMUTABLE", .wide_only = true},
+          {.key = first_key + "_base64", .title = first_title + "-BASE64", .wide_only = true}};
 }
 
-std::vector<Cell> attribute_cells(std::string name, const Attributes& a) {
+std::vector<Cell> attribute_cells(const std::string& name, const Attributes& a) {
   const bool laid_out = a.has_layout();
-  return {Cell(std::move(name)),
+  return {Cell(name),
           type_text(a.type()),
           mode_text(a.type(), a.mode()),
           count(a.links()),
@@ -89,7 +89,39 @@ std::vector<Cell> attribute_cells(std::string name, const Attributes& a) {
           count(a.inode()),
           laid_out ? count(a.layout().chunk_bytes()) : Cell(),
           laid_out ? count(a.layout().stripe()) : Cell(),
-          a.type() == REGULAR ? Cell(a.inlined()) : Cell()};
+          a.type() == REGULAR ? Cell(a.inlined()) : Cell(),
+          a.immutable(),
+          base64_cell(name)};
+}
+
+std::vector<Cell> attribute_cells(const std::string& name, FileType type) {
+  std::vector<Cell> cells(attribute_columns("name", "NAME").size());
+  cells[0] = name;
+  cells[1] = type_text(type);
+  cells.back() = base64_cell(name);
+  return cells;
+}
+
+Cell base64_cell(std::string_view bytes) {
+  bool utf8 = true;
+  for (std::size_t i = 0; utf8 && i < bytes.size();) {
+    const report::CodePoint point = report::decode_utf8(bytes, i);
+    utf8 = point.valid;
+    i += point.bytes;
+  }
+  if (utf8) return {};
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    std::uint32_t three = 0;
+    for (std::size_t k = i; k < i + 3; ++k) {
+      three = three << 8 | (k < bytes.size() ? static_cast<unsigned char>(bytes[k]) : 0u);
+    }
+    for (unsigned digit = 0; digit < 4; ++digit) {
+      text += i + digit > bytes.size() ? '=' : kDigits[three >> (18 - 6 * digit) & 63];
+    }
+  }
+  return text;
 }
 
 Result<std::uint32_t> parse_mode(const std::string& text) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "ffs/meta/meta.pb.h"
 #include "libcommon/report/table.hpp"
@@ -20,9 +21,15 @@ std::string parent_path(const std::string& path);
 // "/a" and "b" to "/a/b".
 std::string join_path(const std::string& folder, const std::string& name);
 
-// Columns name, type, mode, links, uid, gid, size, modified and (wide) inode, chunk, stripe; and the row of one file.
+// Columns name, type, mode, links, uid, gid, size, modified and (wide) the rest; and the row of one file. Names are
+// bytes, and reports are UTF-8: the last column has those of a name that would not survive, as "<first_key>_base64".
 std::vector<report::Column> attribute_columns(std::string first_key, std::string first_title);
-std::vector<report::Cell> attribute_cells(std::string name, const Attributes& attributes);
+std::vector<report::Cell> attribute_cells(const std::string& name, const Attributes& attributes);
+// Of an entry whose attributes may not be read.
+std::vector<report::Cell> attribute_cells(const std::string& name, FileType type);
+// RFC 4648, padded; an absent cell when `bytes` is UTF-8.
+report::Cell base64_cell(std::string_view bytes);
+report::Cell count(std::uint64_t value);
 
 // kInvalidArgument unless 1 to 4 octal digits.
 Result<std::uint32_t> parse_mode(const std::string& text);

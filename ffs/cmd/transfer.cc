@@ -7,6 +7,9 @@
 #include <memory>
 
 #include "ffs/cmd/commands.hpp"
+#include "ffs/cmd/local_tree.hpp"
+#include "ffs/cmd/new_file.hpp"
+#include "ffs/cmd/remote_tree.hpp"
 #include "ffs/cmd/session.hpp"
 #include "ffs/cmd/stream.hpp"
 #include "ffs/cmd/text.hpp"
@@ -30,45 +33,40 @@ struct Options {
 
 bool is_errno(const Error& error, int number) { return error.sys_errno() == number; }
 
-// One file under its name only when it is whole: written beside it, then renamed over it.
-class NewFile {
- public:
-  static Task<Result<std::unique_ptr<NewFile>>> create(FileSystem& fs, std::string path, std::uint32_t mode) {
-    const std::string beside =
-        join_path(parent_path(path), fmt::format(".{}.{:016x}", base_name(path).substr(0, 200), fs.env().rng().next()));
-    FF_CO_TRY_ASSIGN(auto file,
-                     co_await fs.open(beside, {.write = true, .create = true, .exclusive = true, .mode = mode}));
-    co_return std::unique_ptr<NewFile>(new NewFile(fs, std::move(path), beside, std::move(file)));
-  }
-  File& file() noexcept { return *file_; }
-  Task<Result<>> commit() {
-    FF_CO_TRY(co_await file_->close());
-    RenameRequest request;
-    *request.mutable_from() = at(beside_, false);
-    *request.mutable_to() = at(path_, false);
-    FF_CO_TRY(co_await fs_.meta().rename(std::move(request)));
-    co_return {};
-  }
-  // After an error; what is left is removed as well as it can be.
-  Task<void> drop() {
-    (void)co_await file_->close();
-    RemoveRequest request;
-    *request.mutable_where() = at(beside_, false);
-    (void)co_await fs_.meta().remove(std::move(request));
-  }
+std::string without_end_slashes(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  return path;
+}
 
- private:
-  NewFile(FileSystem& fs, std::string path, std::string beside, std::unique_ptr<File> file)
-      : fs_(fs), path_(std::move(path)), beside_(std::move(beside)), file_(std::move(file)) {}
-  FileSystem& fs_;
-  std::string path_, beside_;
-  std::unique_ptr<File> file_;
-};
+// What a source is called below the target: nothing where it has no name of its own, whose content then goes right in.
+std::string own_name(const std::string& from) {
+  const std::string name = local::path(without_end_slashes(from)).filename().string();
+  return name == "." || name == ".." ? "" : name;
+}
+
+std::string below(const std::string& folder, const std::string& path) {
+  return folder.empty() || path.empty() ? folder + path : folder + "/" + path;
+}
+
+// Of a path that a walk from `from` has found: "b/c" of "/a/b/c" from "/a".
+std::string rest_of(const std::string& path, const std::string& from) {
+  if (path == from) return "";
+  return path.substr(from == "/" ? 1 : from.size() + 1);
+}
+
+Result<unsigned> local_mode(const std::string& path) {
+  struct stat facts{};
+  if (::stat(path.c_str(), &facts) != 0) return fail(errno_error(path));
+  return facts.st_mode & 0777u;
+}
 
 class Transfer {
  public:
   Transfer(FileSystem& fs, const Options& options, const char* what)
-      : fs_(fs), options_(options), progress_({.label = what, .bytes = true, .enabled = options.progress.enabled()}) {}
+      : fs_(fs),
+        options_(options),
+        progress_({.label = what, .bytes = true, .enabled = options.progress.enabled()}),
+        remote_(fs) {}
 
   Task<Result<int>> put() {
     FF_CO_TRY_ASSIGN(const bool inside, co_await target_is_folder());
@@ -77,37 +75,48 @@ class Transfer {
         co_return fail(Errc::kInvalidArgument,
                        fmt::format("{}: a folder, and standard input has no name (give a path)", target()), EISDIR);
       }
-      const std::string name = local::path(from).lexically_normal().filename().string();
+      const std::string name = own_name(from);
       FF_CO_TRY_ASSIGN(const std::string to, clean_path(inside ? join_path(target(), name) : target()));
       std::error_code error;
       if (from != "-" && local::is_directory(from, error)) {
         if (!options_.recursive) co_return fail(Errc::kInvalidArgument, from + ": a folder (take it with -r)", EISDIR);
-        FF_CO_TRY(co_await put_folder(from, to));
+        if (!inside || !name.empty()) {
+          FF_CO_TRY_ASSIGN(const unsigned mode, local_mode(from));
+          FF_CO_TRY(co_await remote_.make_folder(to, mode));
+        }
+        FF_CO_TRY(co_await put_content(from, to));
       } else {
         FF_CO_TRY(co_await put_file(from, to));
       }
     }
+    FF_CO_TRY(co_await remote_.finish());
     progress_.finish();
     co_return 0;
   }
 
   Task<Result<int>> get() {
+    if (target() == "-") co_return co_await get_to_output();
     std::error_code error;
     const bool inside = local::is_directory(target(), error);
     if (!inside && options_.paths.size() > 2)
       co_return fail(Errc::kInvalidArgument, target() + ": no folder (several files need one)", ENOTDIR);
+    // Only what the command line names is reached through links of this machine; see LocalTree.
+    const local::path given = without_end_slashes(target());
+    const local::path above = inside ? given : given.has_parent_path() ? given.parent_path() : ".";
+    if (options_.recursive) local::create_directories(above, error);
+    FF_CO_TRY_ASSIGN(LocalTree tree, LocalTree::open(above.string()));
     for (const std::string& from : sources()) {
       FF_CO_TRY_ASSIGN(const std::string clean, clean_path(from));
-      const std::string to =
-          inside ? (local::path(target()) / (clean == "/" ? "" : base_name(clean))).string() : target();
+      const std::string to = !inside ? given.filename().string() : clean == "/" ? "" : base_name(clean);
       FF_CO_TRY_ASSIGN(const Attributes attributes, co_await fs_.stat(clean));
       if (attributes.type() == DIRECTORY) {
         if (!options_.recursive) co_return fail(Errc::kInvalidArgument, from + ": a folder (take it with -r)", EISDIR);
-        FF_CO_TRY(co_await get_folder(clean, to));
+        FF_CO_TRY(co_await get_folder(clean, tree, to, attributes.mode()));
       } else {
-        FF_CO_TRY(co_await get_file(clean, to, attributes.mode()));
+        FF_CO_TRY(co_await get_file(clean, tree, to, attributes.mode()));
       }
     }
+    FF_CO_TRY(tree.finish());
     progress_.finish();
     co_return 0;
   }
@@ -133,14 +142,14 @@ class Transfer {
       if (attributes.type() == DIRECTORY) {
         if (!options_.recursive) co_return fail(Errc::kInvalidArgument, from + ": a folder (take it with -r)", EISDIR);
         if (to == clean || to.starts_with(clean == "/" ? "/" : clean + "/")) {
-          co_return fail(Errc::kInvalidArgument,
-                         fmt::format("{}: lies in {}, which would be copied for ever", to, clean), EINVAL);
+          co_return fail(into_itself(to, clean));
         }
-        FF_CO_TRY(co_await copy_folder(clean, to));
+        FF_CO_TRY(co_await copy_folder(clean, to, attributes.mode()));
       } else {
         FF_CO_TRY(co_await copy_file(clean, to, attributes.mode()));
       }
     }
+    FF_CO_TRY(co_await remote_.finish());
     progress_.finish();
     co_return 0;
   }
@@ -158,15 +167,6 @@ class Transfer {
                      attributes ? ENOTDIR : ENOENT);
     }
     co_return folder;
-  }
-
-  Task<Result<>> make_folder(std::string path, std::uint32_t mode) {
-    MakeDirectoryRequest request;
-    *request.mutable_where() = at(path);
-    request.set_mode(mode);
-    const auto made = co_await fs_.meta().make_directory(std::move(request));
-    if (!made && !is_errno(made.error(), EEXIST)) co_return fail(made.error());
-    co_return {};
   }
 
   void moved(std::uint64_t bytes) { progress_.update(bytes_ += bytes); }
@@ -189,110 +189,123 @@ class Transfer {
 
   Task<Result<>> put_file(std::string from, std::string to) {
     FF_CO_TRY_ASSIGN(const auto source, LocalSource::open(fs_.env(), from));
-    struct stat facts{};
-    const bool known = from != "-" && ::stat(from.c_str(), &facts) == 0;
-    FF_CO_TRY(co_await fill(*source, to, known ? facts.st_mode & 0777u : 0644u));
+    unsigned mode = 0644;
+    if (from != "-") {
+      FF_CO_TRY_ASSIGN(mode, local_mode(from));
+    }
+    FF_CO_TRY(co_await fill(*source, to, mode));
     co_return {};
   }
 
-  Task<Result<>> put_folder(std::string from, std::string to) {
-    FF_CO_TRY(co_await make_folder(to, 0755));
+  // What is in a folder of this machine.
+  Task<Result<>> put_content(std::string from, std::string to) {
     std::error_code error;
     auto entry = local::recursive_directory_iterator(from, error);
     for (; !error && entry != local::recursive_directory_iterator(); entry.increment(error)) {
-      const std::string below = join_path(to, entry->path().lexically_relative(from).string());
+      const std::string path = entry->path().string();
+      const std::string into = join_path(to, entry->path().lexically_relative(from).string());
       if (entry->is_symlink(error)) {
-        MakeSymlinkRequest request;
-        *request.mutable_where() = at(below, false);
-        request.set_target(local::read_symlink(entry->path(), error).string());
-        FF_CO_TRY(co_await fs_.meta().make_symlink(std::move(request)));
+        FF_CO_TRY(co_await remote_.make_link(into, local::read_symlink(entry->path(), error).string()));
       } else if (entry->is_directory(error)) {
-        FF_CO_TRY(co_await make_folder(below, 0755));
+        FF_CO_TRY_ASSIGN(const unsigned mode, local_mode(path));
+        FF_CO_TRY(co_await remote_.make_folder(into, mode));
       } else if (entry->is_regular_file(error)) {
-        FF_CO_TRY(co_await put_file(entry->path().string(), below));
+        FF_CO_TRY(co_await put_file(path, into));
       } else {
-        co_return fail(Errc::kUnsupported, entry->path().string() + ": neither file, folder nor link (leave it out)");
+        co_return fail(Errc::kUnsupported, path + ": neither file, folder nor link (leave it out)");
       }
     }
     if (error) co_return fail(errno_error(from, error.value()));
     co_return {};
   }
 
-  Task<Result<>> get_file(std::string from, std::string to, std::uint32_t mode) {
+  // The whole of a file of the file system into `sink`.
+  Task<Result<>> drain(std::string from, std::unique_ptr<LocalSink> sink) {
     FF_CO_TRY_ASSIGN(auto file, co_await fs_.open(from, {}));
     FileSource source(*file);
-    Result<> done;
-    if (auto sink = to == "-" ? Result<std::unique_ptr<LocalSink>>(LocalSink::standard_output(fs_.env()))
-                              : LocalSink::create(fs_.env(), to, mode & 0777u)) {
-      const auto pumped = co_await pump(source, **sink, [this](std::uint64_t bytes) { moved(bytes); });
-      done = pumped ? co_await (*sink)->commit() : Result<>(fail(pumped.error()));
-    } else {
-      done = fail(std::move(sink).error());
-    }
+    const auto pumped = co_await pump(source, *sink, [this](std::uint64_t bytes) { moved(bytes); });
+    const Result<> done = pumped ? co_await sink->commit() : Result<>(fail(pumped.error()));
     FF_CO_TRY(co_await file->close());
     if (!done) co_return fail(Error(done.error()).context(from));
     co_return {};
   }
 
-  Task<Result<>> get_folder(std::string from, std::string to) {
-    std::vector<Found> all;
-    Result<> trouble;
-    FF_CO_TRY(co_await walk(
-        fs_, from, [&](const Found& found) { return all.push_back(found), true; },
-        [&](const std::string&, const Error& error) { trouble = fail(error); }));
-    FF_CO_TRY(std::move(trouble));
-    for (const Found& found : all) {
-      const std::string below =
-          (local::path(to) / found.path.substr(from == "/" ? 1 : std::min(from.size() + 1, found.path.size())))
-              .string();
-      std::error_code error;
-      if (found.attributes.type() == DIRECTORY) {
-        local::create_directories(below, error);
-      } else if (found.attributes.type() == SYMLINK) {
-        local::create_symlink(found.attributes.target(), below, error);
-      } else {
-        FF_CO_TRY(co_await get_file(found.path, below, found.attributes.mode()));
-      }
-      if (error) co_return fail(errno_error(below, error.value()));
+  Task<Result<int>> get_to_output() {
+    for (const std::string& from : sources()) {
+      FF_CO_TRY_ASSIGN(const std::string clean, clean_path(from));
+      FF_CO_TRY(co_await drain(clean, LocalSink::standard_output(fs_.env())));
     }
-    co_return {};
+    progress_.finish();
+    co_return 0;
+  }
+
+  Task<Result<>> get_file(std::string from, LocalTree& tree, std::string to, std::uint32_t mode) {
+    FF_CO_TRY_ASSIGN(AtomicFile file, tree.make_file(to, mode));
+    co_return co_await drain(std::move(from), LocalSink::into(fs_.env(), std::move(file)));
+  }
+
+  Task<Result<>> get_folder(std::string from, LocalTree& tree, std::string to, std::uint32_t top_mode) {
+    FF_CO_TRY(tree.make_folder(to, top_mode));
+    co_return co_await each_below(from, [&](const Found& found) -> Task<Result<>> {
+      const std::string into = below(to, rest_of(found.path, from));
+      const Attributes& attributes = found.attributes;
+      if (attributes.type() == DIRECTORY) co_return tree.make_folder(into, attributes.mode());
+      if (attributes.type() == SYMLINK) co_return tree.make_link(into, attributes.target());
+      co_return co_await get_file(found.path, tree, into, attributes.mode());
+    });
   }
 
   Task<Result<>> copy_file(std::string from, std::string to, std::uint32_t mode) {
     FF_CO_TRY_ASSIGN(auto file, co_await fs_.open(from, {}));
     FileSource source(*file);
-    const Result<> done = co_await fill(source, to, mode & 07777u);
+    // Without the set-id bits: the copy belongs to who copies.
+    const Result<> done = co_await fill(source, to, mode & 0777u);
     FF_CO_TRY(co_await file->close());
     co_return done;
   }
 
-  Task<Result<>> copy_folder(std::string from, std::string to) {
-    std::vector<Found> all;
-    Result<> trouble;
-    FF_CO_TRY(co_await walk(
-        fs_, from, [&](const Found& found) { return all.push_back(found), true; },
-        [&](const std::string&, const Error& error) { trouble = fail(error); }));
-    FF_CO_TRY(std::move(trouble));
-    for (const Found& found : all) {
-      const std::string rest = found.path.substr(from == "/" ? 0 : from.size());
-      const std::string below = rest.empty() || rest == "/" ? to : (to == "/" ? "" : to) + rest;
-      if (found.attributes.type() == DIRECTORY) {
-        FF_CO_TRY(co_await make_folder(below, found.attributes.mode()));
-      } else if (found.attributes.type() == SYMLINK) {
-        MakeSymlinkRequest request;
-        *request.mutable_where() = at(below, false);
-        request.set_target(found.attributes.target());
-        FF_CO_TRY(co_await fs_.meta().make_symlink(std::move(request)));
-      } else {
-        FF_CO_TRY(co_await copy_file(found.path, below, found.attributes.mode()));
-      }
+  Task<Result<>> copy_folder(std::string from, std::string to, std::uint32_t top_mode) {
+    std::uint64_t top = 0;
+    if (to != "/") {
+      FF_CO_TRY_ASSIGN(top, co_await remote_.make_folder(to, top_mode));
     }
-    co_return {};
+    co_return co_await each_below(from, [&](const Found& found) -> Task<Result<>> {
+      const std::string into = join_path(to, rest_of(found.path, from));
+      const Attributes& attributes = found.attributes;
+      // Reached through a link, which the paths do not show.
+      if (attributes.inode() == top) co_return fail(into_itself(to, from));
+      if (attributes.type() == SYMLINK) co_return co_await remote_.make_link(into, attributes.target());
+      if (attributes.type() != DIRECTORY) co_return co_await copy_file(found.path, into, attributes.mode());
+      FF_CO_TRY(co_await remote_.make_folder(into, attributes.mode()));
+      co_return {};
+    });
+  }
+
+  static Error into_itself(const std::string& to, const std::string& from) {
+    return {Errc::kInvalidArgument, fmt::format("{}: lies in {}, which would be copied for ever", to, from), EINVAL};
+  }
+
+  // What cannot be read ends the copy, unlike a listing: a copy with holes would pass for one without.
+  template <class F>
+  Task<Result<>> each_below(std::string from, F copy) {
+    Result<> trouble;
+    FF_CO_TRY(co_await walk_slowly(
+        fs_, from,
+        [&](const Found& found) -> Task<Result<bool>> {
+          FF_CO_TRY(trouble);
+          if (found.depth > 0) FF_CO_TRY(co_await copy(found));
+          co_return true;
+        },
+        [&](const std::string& path, const Error& error) {
+          if (trouble) trouble = fail(Error(error).context(path));
+        }));
+    co_return trouble;
   }
 
   FileSystem& fs_;
   const Options& options_;
   cli::Progress progress_;
+  RemoteTree remote_;
   std::uint64_t bytes_ = 0;
 };
 
@@ -303,8 +316,7 @@ cli::Command transfer_command(const std::shared_ptr<Options>& options, std::stri
   cli::Command command;
   command.name = name;
   command.summary = std::move(summary);
-  command.options.push_back(
-      {.names = "path", .target = &options->paths, .help = paths_help, .value_name = "PATH", .required = true});
+  command.options.push_back(paths_option(options->paths, paths_help));
   if (name != "cat") {
     command.options.push_back(
         {.names = "-r,--recursive", .target = &options->recursive, .help = "folders with all that is in them"});
@@ -332,8 +344,8 @@ cli::Command put_command() {
                                           "files of this machine ('-': standard input), then where to", &Transfer::put);
   command.description =
       "A file is written beside its place and then renamed to it: others see the old file or the whole new one, also "
-      "when this is "
-      "killed. Into a folder that exists, it keeps its name.";
+      "when this is killed. Into a folder that exists, it keeps its name; the content of . and .. goes right in. "
+      "Permissions are kept. With -r, an interrupted copy can be repeated: what is there is used or replaced.";
   command.examples = {{"ffs put train.bin /data/", "a file into a folder"},
                       {"tar c src | ffs put - /backup/src.tar", "from a pipe"},
                       {"ffs put -r corpus /data", "a folder with all that is in it"}};
@@ -345,7 +357,9 @@ cli::Command get_command() {
   cli::Command command = transfer_command(
       options, "get", "Copy files out of the file system",
       "files of the file system, then where to on this machine ('-': standard output)", &Transfer::get);
-  command.description = "A local file appears under its name only when it is whole.";
+  command.description =
+      "A local file appears under its name only when it is whole. Below the last PATH no symbolic link is followed: "
+      "what is in the file system cannot lead a copy of it elsewhere. Permissions are kept, less the umask.";
   command.examples = {{"ffs get /data/train.bin .", "a file"},
                       {"ffs get /backup/src.tar - | tar t", "into a pipe"},
                       {"ffs get -r /ckpt/run7 .", "a folder"}};
@@ -364,7 +378,9 @@ cli::Command cp_command() {
   const auto options = std::make_shared<Options>();
   cli::Command command = transfer_command(options, "cp", "Copy files within the file system",
                                           "files of the file system, then where to in it", &Transfer::copy);
-  command.description = "The bytes pass through this machine. As with put, a file appears whole or not at all.";
+  command.description =
+      "The bytes pass through this machine. As with put, a file appears whole or not at all, and with -r a copy can be "
+      "repeated. The copies belong to who copies, with the permissions of the originals but without their set-id bits.";
   command.examples = {{"ffs cp /data/a /data/b", "a file"}, {"ffs cp -r /data /copy", "a folder"}};
   return command;
 }

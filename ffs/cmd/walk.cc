@@ -1,6 +1,7 @@
 #include "ffs/cmd/walk.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <vector>
 
 #include "ffs/cmd/text.hpp"
@@ -9,21 +10,31 @@ namespace ff::ffs {
 
 using runtime::Task;
 
+Error no_attributes() {
+  return {Errc::kPermission, "its attributes may not be read (the folder that it is in may not be searched)", EACCES};
+}
+
 // Depth first with a stack of its own: a tree may be deeper than the machine's stack.
-Task<Result<>> walk(FileSystem& fs, std::string path, std::function<bool(const Found&)> visit,
-                    std::function<void(const std::string&, const Error&)> trouble) {
+Task<Result<>> walk_visiting(FileSystem& fs, std::string path, SlowVisit& visit, WalkTrouble trouble) {
   FF_CO_TRY_ASSIGN(path, clean_path(path));
   FF_CO_TRY_ASSIGN(Attributes first, co_await fs.stat(path, false));
+  first.clear_inline_data();
   std::vector<Found> waiting;
   waiting.push_back({.path = path, .depth = 0, .attributes = std::move(first)});
   while (!waiting.empty()) {
     const Found found = std::move(waiting.back());
     waiting.pop_back();
-    if (!visit(found) || found.attributes.type() != DIRECTORY) continue;
+    FF_CO_TRY_ASSIGN(const bool deeper, co_await visit.visit(found));
+    if (!deeper || found.attributes.type() != DIRECTORY) continue;
     std::vector<Found> below;
     const Result<> listed = co_await fs.list(found.path, true, [&](const Entry& entry) {
-      below.push_back(
-          {.path = join_path(found.path, entry.name()), .depth = found.depth + 1, .attributes = entry.attributes()});
+      std::string name = join_path(found.path, entry.name());
+      if (!entry.has_attributes()) {
+        trouble(name, no_attributes());
+        return true;
+      }
+      below.push_back({.path = std::move(name), .depth = found.depth + 1, .attributes = entry.attributes()});
+      below.back().attributes.clear_inline_data();
       return true;
     });
     if (!listed) trouble(found.path, listed.error());
@@ -31,6 +42,12 @@ Task<Result<>> walk(FileSystem& fs, std::string path, std::function<bool(const F
     std::ranges::move(below, std::back_inserter(waiting));
   }
   co_return {};
+}
+
+Task<Result<>> walk(FileSystem& fs, std::string path, std::function<bool(const Found&)> visit, WalkTrouble trouble) {
+  co_return co_await walk_slowly(
+      fs, std::move(path), [&](const Found& found) -> Task<Result<bool>> { co_return visit(found); },
+      std::move(trouble));
 }
 
 }  // namespace ff::ffs

@@ -65,40 +65,64 @@ std::string parent_folder(const std::string& path) {
 }
 
 Result<AtomicFile> AtomicFile::create(const std::string& path, unsigned mode) {
-  std::string temporary = fmt::format("{}.tmp.{}", path, ::getpid());
-  UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
-  if (!fd) return fail(errno_error("create '" + temporary + "'"));
-  return AtomicFile(path, std::move(temporary), std::move(fd));
+  return create_in({}, path, path, mode);
 }
 
-AtomicFile::AtomicFile(std::string path, std::string temporary, UniqueFd fd)
-    : path_(std::move(path)), temporary_(std::move(temporary)), fd_(std::move(fd)) {}
+Result<AtomicFile> AtomicFile::create_in(UniqueFd folder, const std::string& name, std::string shown, unsigned mode) {
+  AtomicFile file;
+  file.folder_ = std::move(folder);
+  file.path_ = name;
+  file.shown_ = std::move(shown);
+  const std::string temporary = fmt::format("{}.tmp.{}", name, ::getpid());
+  // The name can be guessed: whoever may write in the folder could have laid a link there. O_EXCL follows none.
+  const auto open_new = [&] {
+    file.fd_.reset(::openat(file.folder(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                            static_cast<mode_t>(mode)));
+  };
+  open_new();
+  if (!file.fd_ && errno == EEXIST && ::unlinkat(file.folder(), temporary.c_str(), 0) == 0) open_new();
+  if (!file.fd_) return fail(errno_error("create '" + file.shown_ + "'"));
+  file.temporary_ = temporary;
+  return file;
+}
+
+int AtomicFile::folder() const noexcept { return folder_ ? folder_.get() : AT_FDCWD; }
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
-    : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, {})), fd_(std::move(other.fd_)) {}
+    : folder_(std::move(other.folder_)),
+      path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      shown_(std::move(other.shown_)),
+      fd_(std::move(other.fd_)) {}
 
 AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
+  std::swap(folder_, other.folder_);
   std::swap(path_, other.path_);
   std::swap(temporary_, other.temporary_);
+  std::swap(shown_, other.shown_);
   std::swap(fd_, other.fd_);
   return *this;
 }
 
 AtomicFile::~AtomicFile() {
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) ::unlinkat(folder(), temporary_.c_str(), 0);
 }
 
 Result<> AtomicFile::write(std::span<const std::byte> bytes) {
-  FF_TRY_CTX(write_all(fd_.get(), bytes), "'" + temporary_ + "'");
+  FF_TRY_CTX(write_all(fd_.get(), bytes), "'" + shown_ + "'");
   return {};
 }
 
 Result<> AtomicFile::commit() {
-  if (::fsync(fd_.get()) != 0) return fail(errno_error("fsync '" + temporary_ + "'"));
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return fail(errno_error("rename to '" + path_ + "'"));
+  if (::fsync(fd_.get()) != 0) return fail(errno_error("fsync '" + shown_ + "'"));
+  if (::renameat(folder(), temporary_.c_str(), folder(), path_.c_str()) != 0) {
+    return fail(errno_error("rename to '" + shown_ + "'"));
+  }
   temporary_.clear();
   fd_.reset();
-  return fsync_folder(parent_folder(path_));
+  if (!folder_) return fsync_folder(parent_folder(path_));
+  if (::fsync(folder_.get()) != 0) return fail(errno_error("fsync folder of '" + shown_ + "'"));
+  return {};
 }
 
 Result<> write_file_atomic(const std::string& path, std::string_view bytes) {

@@ -19,8 +19,13 @@ Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
 // Errors  name the file. Threads  one at a time for each object.
 class AtomicFile {
  public:
-  // The temporary file is `path` + ".tmp" + a suffix that tells processes apart; what stands there is overwritten.
+  // The temporary file is `path` + ".tmp" + a suffix that tells processes apart. What stands there, as a process that
+  // was killed leaves it, is removed first; a symbolic link there is never followed.
   static Result<AtomicFile> create(const std::string& path, unsigned mode = 0644);
+  // The file `name` of an open folder, wherever that folder is moved to. `shown`: its path, for errors.
+  // REQUIRES: no '/' in name.
+  static Result<AtomicFile> create_in(UniqueFd folder, const std::string& name, std::string shown,
+                                      unsigned mode = 0644);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&& other) noexcept;
   ~AtomicFile();
@@ -30,9 +35,12 @@ class AtomicFile {
   Result<> commit();
 
  private:
-  AtomicFile(std::string path, std::string temporary, UniqueFd fd);
+  AtomicFile() = default;
+  int folder() const noexcept;
 
-  std::string path_, temporary_;  // temporary_ is empty when there is none to unlink
+  UniqueFd folder_;               // none: paths are the process's
+  std::string path_, temporary_;  // from the folder; temporary_ is empty when there is none to unlink
+  std::string shown_;
   UniqueFd fd_;
 };
 

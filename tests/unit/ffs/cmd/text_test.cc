@@ -31,6 +31,29 @@ TEST(TimeText, IsIso8601InUtc) {
   EXPECT_EQ(time_text(time), "1969-12-31T23:59:59Z");
 }
 
+// RFC 4648, section 10, with a byte before that is not UTF-8.
+TEST(Base64Cell, HasTheBytesOfNamesThatAreNotUtf8) {
+  using report::Cell;
+  EXPECT_EQ(base64_cell("\xff"), Cell("/w=="));
+  EXPECT_EQ(base64_cell("\xff"
+                        "f"),
+            Cell("/2Y="));
+  EXPECT_EQ(base64_cell("\xff"
+                        "fo"),
+            Cell("/2Zv"));
+  EXPECT_EQ(base64_cell("\xff"
+                        "foo"),
+            Cell("/2Zvbw=="));
+  for (const char* utf8 : {"", "a b", "\n", "\xc3\xa9"}) EXPECT_EQ(base64_cell(utf8), Cell()) << utf8;
+}
+
+TEST(AttributeCells, AreAsManyAsTheirColumns) {
+  const std::size_t columns = attribute_columns("path", "PATH").size();
+  EXPECT_EQ(attribute_cells("/a", Attributes()).size(), columns);
+  EXPECT_EQ(attribute_cells("/a", DIRECTORY).size(), columns);
+  EXPECT_EQ(attribute_columns("path", "PATH").back().key, "path_base64");
+}
+
 TEST(Paths, SplitAndJoin) {
   EXPECT_EQ(base_name("/"), "/");
   EXPECT_EQ(base_name("/a/b"), "b");

@@ -1,11 +1,14 @@
 #include "libcommon/base/file.hpp"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 
 namespace ff {
 namespace {
@@ -76,6 +79,37 @@ TEST_F(FileTest, AtomicFileAppearsWhole) {
   ASSERT_TRUE(file->commit());
   EXPECT_EQ(read_file(path("a"), 100).value_or(""), "one two");
   EXPECT_EQ(entries(), 1U);
+}
+
+// The temporary name can be guessed: a link that another user laid there must not lead the bytes elsewhere.
+TEST_F(FileTest, AtomicFileFollowsNoLinkAtItsTemporaryName) {
+  ASSERT_TRUE(write_file_atomic(path("victim"), "precious"));
+  fs::create_symlink(path("victim"), fmt::format("{}.tmp.{}", path("a"), ::getpid()));
+  ASSERT_TRUE(write_file_atomic(path("a"), "new"));
+  EXPECT_EQ(read_file(path("victim"), 100).value_or(""), "precious");
+  EXPECT_EQ(read_file(path("a"), 100).value_or(""), "new");
+  EXPECT_EQ(entries(), 2U);
+}
+
+// As a process of the same number leaves it when it is killed: in containers, numbers come back.
+TEST_F(FileTest, AtomicFileReplacesALeftoverOfItsName) {
+  std::ofstream(fmt::format("{}.tmp.{}", path("a"), ::getpid())) << "left over, and longer";
+  ASSERT_TRUE(write_file_atomic(path("a"), "new"));
+  EXPECT_EQ(read_file(path("a"), 100).value_or(""), "new");
+  EXPECT_EQ(entries(), 1U);
+}
+
+TEST_F(FileTest, AtomicFileOfAnOpenFolderStaysInIt) {
+  ASSERT_EQ(::mkdir(path("folder").c_str(), 0700), 0);
+  UniqueFd folder(::open(path("folder").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_TRUE(folder);
+  auto file = AtomicFile::create_in(std::move(folder), "a", path("folder/a"));
+  ASSERT_TRUE(file);
+  fs::rename(path("folder"), path("moved"));
+  const std::string text = "new";
+  ASSERT_TRUE(file->write(std::as_bytes(std::span(text))));
+  ASSERT_TRUE(file->commit());
+  EXPECT_EQ(read_file(path("moved/a"), 100).value_or(""), "new");
 }
 
 TEST_F(FileTest, FailedWriteKeepsTheOldAndCleansUp) {
