@@ -17,6 +17,9 @@ Task<Result<ForwardReply>> Target::forward(rpc::ServerCall& call, const ForwardR
   const auto batch = std::make_shared<ForwardBatch>();
   batch->request = request;
   for (int i = 0; i < request.ops_size(); ++i) batch->reply.add_ops()->set_code(BUSY);
+  batch->deadline = env_.now() + options_.forward_timeout;
+  batch->admitted = admit_bytes(call.bulk_send_bytes());
+  if (!batch->admitted) co_return std::move(batch->reply);
   FF_CO_TRY(co_await pull_updates(call, env_.disk(), batch->memory));
   FF_CO_TRY(co_await shielded(run_forward(batch)));
   co_return std::move(batch->reply);
@@ -43,7 +46,7 @@ Task<void> Target::run_forward(std::shared_ptr<ForwardBatch> batch) {
     co_return;
   }
   const auto locks = co_await lock_all(chunks);
-  if (!locks) co_return;
+  if (!locks || env_.now() >= batch->deadline) co_return;
   const auto here = [&] {
     return ChainId{request.chain()} == place_.chain && request.chain_version() == place_.version;
   };
@@ -95,6 +98,7 @@ Task<void> Target::run_forward(std::shared_ptr<ForwardBatch> batch) {
     reply.set_version(attempts[k]->update.version);
     reply.set_length(attempts[k]->length);
     reply.set_crc(attempts[k]->chunk_crc);
+    if (outcomes[k].code == STORAGE_INVALID && !attempts[k]->staged && !attempts[k]->sent) forget(*attempts[k]);
   }
 }
 
@@ -102,6 +106,7 @@ Task<void> Target::run_forward(std::shared_ptr<ForwardBatch> batch) {
 Task<Target::Outcome> Target::admit(std::shared_ptr<ForwardBatch> batch, std::size_t index, AttemptPtr* out) {
   const ForwardOp& op = batch->request.ops(static_cast<int>(index));
   if (op.whole_chunk()) co_return Outcome{STORAGE_INVALID, "a whole chunk for a target that serves"};
+  if (op.version() == 0) co_return Outcome{STORAGE_INVALID, "an update without a version"};
   if (std::string wrong = check_update(op.update(), batch->memory.span()); !wrong.empty())
     co_return Outcome{wrong == kDamaged ? BUSY : STORAGE_INVALID, std::move(wrong)};
   const auto attempt = std::make_shared<Attempt>();
@@ -118,6 +123,8 @@ Task<Target::Outcome> Target::admit(std::shared_ptr<ForwardBatch> batch, std::si
   for (bool repaired = false;; repaired = true) {
     action =
         decide_forward(store_->info(chunk), open_update(chunk), op.version(), attempt->update.tag, options_.hazards);
+    // It could not be staged here again after a repair; the predecessor has it committed.
+    if (action == ForwardAction::kCommitThenStage && !open_of(chunk)->staged) action = ForwardAction::kRepair;
     if (action != ForwardAction::kRepair) break;
     if (repaired) co_return Outcome{MISSING_UPDATE, to_text(chunk) + ": earlier updates are missing here"};
     if (auto done = co_await repair(chunk, op.version() - 1, TargetId{batch->request.from_target()}); !done)
@@ -126,7 +133,6 @@ Task<Target::Outcome> Target::admit(std::shared_ptr<ForwardBatch> batch, std::si
   switch (action) {
     case ForwardAction::kCommitThenStage: {
       const AttemptPtr before = open_of(chunk);
-      if (!before->staged) co_return Outcome{BUSY, "the update before is not staged here"};
       commit_attempt(*before, place_.version);
       break;
     }

@@ -30,7 +30,13 @@ Task<ReadOpReply> Target::read(ReadOp op, bool relaxed, std::span<std::byte> int
     const AttemptPtr open = open_of(chunk);
     const auto update = open ? std::optional(open->open()) : std::nullopt;
     const ReadAction action = decide_read(
-        update, {.strict = !relaxed, .head = is_head(), .inherited = open && open->term != term_}, options_.hazards);
+        update,
+        {.strict = !relaxed, .head = is_head(), .inherited = open && open->term != term_, .whole = open && open->whole},
+        options_.hazards);
+    if (action == ReadAction::kElsewhere) {
+      answer(BUSY, "what was committed before the open update is not here");
+      co_return reply;
+    }
     if (action == ReadAction::kFinish) {
       if (!co_await finish({chunk}, env_.now() + options_.forward_timeout)) {
         answer(BUSY, "an update that an earlier head left is not finished yet");
@@ -64,7 +70,7 @@ Task<ReadOpReply> Target::read(ReadOp op, bool relaxed, std::span<std::byte> int
     }
     // A whole chunk that arrived meanwhile reads as committed, and may not be.
     if (const AttemptPtr now = open_of(chunk);
-        !relaxed && read && now && now->whole && now != open && read->version >= now->update.version)
+        read && now && now->whole && now != open && read->version >= now->update.version)
       continue;
     if (!read) {
       if (read.error().code() == Errc::kCorrupt) start_repair(chunk);

@@ -1,5 +1,9 @@
 // Bad copies: a chunk whose bytes failed their check, or that lacks updates, takes the committed state of another
 // serving replica.
+//
+// Commit marks take no lock, so the chunk may change while its image is on its way: what is here is looked at again
+// when the image has come. From then on the update that is open here counts as not staged (set_base()), so that no mark
+// meets an image which is half in the store.
 #include <fmt/core.h>
 
 #include "ffs/storage/storage.ff.hpp"
@@ -50,6 +54,9 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
       continue;
     }
     const AttemptPtr open = open_of(chunk);
+    const auto now = store_->info(chunk);
+    if ((now ? now->version : 0) != (here ? here->version : 0))
+      co_return fail(Errc::kUnavailable, to_text(chunk) + ": it was committed meanwhile");
     if (reply->code() == CHUNK_NOT_FOUND && version == 0) {
       FF_CO_TRY(store_->purge(chunk));
       if (open) forget(*open);
@@ -64,53 +71,72 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
       tried += fmt::format("; target {}: an image that makes no sense", number(from));
       continue;
     }
-    if (exact && (!here || info->version != here->version || info->crc != here->crc || info->length != here->length)) {
+    if (exact && (!now || info->version != now->version || info->crc != now->crc || info->length != now->length)) {
       tried += fmt::format("; target {}: does not serve, and has another version", number(from));
       continue;
     }
     // Never back: what is committed here may have been read here.
-    const ChunkVersion least = here ? here->version : 0;
+    const ChunkVersion least = now ? now->version : 0;
     if (version ? info->version != *version : info->version < least) {
       tried += fmt::format("; target {}: has version {}", number(from), info->version);
       continue;
     }
-    if (auto done = co_await store_->install(*info, std::span<const std::byte>(memory.span()).first(info->length));
-        !done) {
-      disk_trouble(done.error());
-      co_return done;
-    }
-    ++repaired_chunks_;
+    const bool was_staged = open && !open->whole && open->staged;
+    FF_CO_TRY(co_await set_base(*info, std::span<const std::byte>(memory.span()).first(info->length)));
     if (stay != stay_) co_return fail(Errc::kUnavailable, to_text(chunk) + ": the chain changed");
-    if (open && open_of(chunk) == open) {
-      if (info->version >= open->update.version) {
-        if (!open->committed) {
-          open->committed = true;  // somebody has it committed, so it is
-          queue_mark(*open);
-        }
-        forget(*open);
-      } else if (!open->whole && open->staged) {
-        open->staged = false;
-        if (Outcome again = co_await stage(open); again.code != STORAGE_OK)
-          co_return fail(Errc::kUnavailable, fmt::format("{}: {}", to_text(chunk), again.detail));
-      }
+    if (was_staged && open_of(chunk) == open) {
+      if (Outcome again = co_await stage(open); again.code != STORAGE_OK)
+        co_return fail(Errc::kUnavailable, fmt::format("{}: {}", to_text(chunk), again.detail));
     }
     co_return {};
   }
   co_return fail(Errc::kCorrupt, fmt::format("{}: no other replica has what is missing here{}", to_text(chunk), tried));
 }
 
+Task<Result<>> Target::set_base(ChunkInfo info, std::span<const std::byte> content) {
+  const std::uint64_t stay = stay_;
+  const AttemptPtr open = open_of(info.chunk);
+  const bool was_staged = open && !open->whole && open->staged;
+  if (was_staged) open->staged = false;
+  const auto done = co_await store_->install(info, content);
+  const bool still = stay == stay_ && open && open_of(info.chunk) == open;
+  if (!done) {
+    const auto now = store_->info(info.chunk);
+    if (still && was_staged && now && now->pending && now->pending->version == open->update.version)
+      open->staged = true;
+    disk_trouble(done.error());
+    co_return done;
+  }
+  ++repaired_chunks_;
+  if (still && info.version >= open->update.version) {
+    if (!open->committed) {
+      open->committed = true;  // somebody has it committed, so it is
+      queue_mark(*open);
+    }
+    forget(*open);
+  }
+  co_return {};
+}
+
+bool Target::wants_repair(ChunkId chunk) const {
+  const auto info = store_->info(chunk);
+  if (info && info->bad) return true;
+  const AttemptPtr open = open_of(chunk);
+  return open && !open->whole && !open->staged && open->term == 0;
+}
+
 void Target::start_repair(ChunkId chunk) {
   if (stopping_ || !repairing_.try_emplace(chunk, true).second) return;
-  ++bad_chunks_;
+  if (const auto info = store_->info(chunk); info && info->bad) ++bad_chunks_;
   scope_.spawn(repair_later(chunk));
 }
 
 Task<void> Target::repair_later(ChunkId chunk) {
   {
     const auto lock = co_await locks_.lock(chunk);
-    const auto info = store_->info(chunk);
-    if (lock && info && info->bad && may_serve(life_, place_)) {
-      if (auto done = co_await repair(chunk, std::nullopt, std::nullopt); !done) trouble_ = done.error().message();
+    if (lock && wants_repair(chunk) && may_serve(life_, place_)) {
+      const auto done = co_await repair(chunk, std::nullopt, std::nullopt);
+      if (!done && done.error().code() == Errc::kCorrupt) trouble_ = done.error().message();
     }
   }
   repairing_.erase(chunk);

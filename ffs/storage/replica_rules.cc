@@ -9,7 +9,9 @@ ChunkVersion committed(const std::optional<ChunkInfo>& chunk) noexcept { return 
 // May the tag have been here and been forgotten since? Every update that was committed since the client knew
 // `known_version` is remembered if they are no more than the memory holds.
 bool may_be_forgotten(const ChunkInfo& chunk, const HeadUpdate& update) noexcept {
-  return update.retry && chunk.version > update.known_version + kRememberedUpdates;
+  // Versions begin anew when a removed chunk is forgotten: then what the client knew says nothing.
+  const ChunkVersion known = update.known_version > chunk.version ? 0 : update.known_version;
+  return update.retry && chunk.version > known + kRememberedUpdates;
 }
 
 }  // namespace
@@ -37,6 +39,8 @@ HeadDecision decide_update(const std::optional<ChunkInfo>& chunk, const std::opt
   }
   if (update.kind == UpdateKind::kRemove && (!chunk || chunk->removed))
     return {HeadAction::kNothingDone, committed(chunk)};
+  // The client knew the chunk: it was removed and forgotten since, and the update may have come before that.
+  if (!chunk && update.retry && update.known_version > 0) return {HeadAction::kUncertain, 0};
   return {HeadAction::kApply, committed(chunk) + 1};
 }
 
@@ -53,14 +57,15 @@ ForwardAction decide_forward(const std::optional<ChunkInfo>& chunk, const std::o
     if (chunk && find_tag(*chunk, tag) == version) return ForwardAction::kCommitted;
     if (hazards.reused_versions) return ForwardAction::kCommitted;
     // The head has forgotten a tombstone that is still here.
-    return chunk->removed ? ForwardAction::kRepair : ForwardAction::kConflict;
+    return chunk && chunk->removed ? ForwardAction::kRepair : ForwardAction::kConflict;
   }
   if (version == here + 1) return chunk && chunk->bad ? ForwardAction::kRepair : ForwardAction::kStage;
   return ForwardAction::kRepair;
 }
 
 ReadAction decide_read(const std::optional<OpenUpdate>& open, Reader reader, const Hazards& hazards) {
-  if (!open || !reader.strict || hazards.stale_committed_reads) return ReadAction::kServe;
+  if (!open || hazards.stale_committed_reads) return ReadAction::kServe;
+  if (!reader.strict) return reader.whole ? ReadAction::kElsewhere : ReadAction::kServe;
   if (!reader.head) return ReadAction::kAsk;
   return reader.inherited ? ReadAction::kFinish : ReadAction::kServe;
 }

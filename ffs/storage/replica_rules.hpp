@@ -65,14 +65,16 @@ ForwardAction decide_forward(const std::optional<ChunkInfo>& chunk, const std::o
                              ChunkVersion version, UpdateTag tag, const Hazards& hazards = {});
 
 enum class ReadAction : std::uint8_t {
-  kServe,   // what is committed
-  kAsk,     // the head, what is committed; then decide_answered()
-  kFinish,  // I am head, and an earlier head left the open update: drive it to its end first
+  kServe,     // what is committed
+  kAsk,       // the head, what is committed; then decide_answered()
+  kFinish,    // I am head, and an earlier head left the open update: drive it to its end first
+  kElsewhere  // what is committed is not here any more: the open update came whole and took its place
 };
 struct Reader {
   bool strict = true;
   bool head = false;       // I am
   bool inherited = false;  // the open update is not of this term of mine as head
+  bool whole = false;      // the open update came as a whole chunk
 };
 ReadAction decide_read(const std::optional<OpenUpdate>& open, Reader reader, const Hazards& hazards = {});
 

@@ -91,9 +91,16 @@ Task<Result<SyncInstallReply>> Target::sync_install(rpc::ServerCall& call, const
   if (!info || memory.size() < info->length) co_return answer(STORAGE_INVALID, "the image makes no sense");
   if (const auto here = store_->info(chunk); request.repair() && here && here->version > info->version)
     co_return answer(STORAGE_INVALID, "a later version is committed here");
+  const auto content = std::span<const std::byte>(memory.span()).first(info->length);
   const bool open = request.image().chunk().pending();
+  if (request.repair() && !open) {
+    const auto based = co_await set_base(*info, content);
+    if (stay != stay_ || version != place_.version) co_return answer(STALE_CHAIN);
+    if (!based) co_return answer(code_of(based.error()), based.error().message());
+    co_return answer(STORAGE_OK);
+  }
   const AttemptPtr was_open = open ? open_whole(*info) : open_of(chunk);
-  const auto done = co_await store_->install(*info, std::span<const std::byte>(memory.span()).first(info->length));
+  const auto done = co_await store_->install(*info, content);
   if (stay != stay_) co_return answer(STALE_CHAIN);
   if (!done) {
     if (was_open) {

@@ -1,6 +1,9 @@
 // Bringing a returning successor up to date. The last serving target compares ranges by their digests, halves those
 // that differ, and sends what differs, chunk by chunk, under the chunk's lock: with the updates that pass on their way
 // as whole chunks, so the two streams cannot overtake each other.
+//
+// Lost chunks  What is unreadable here and nowhere else keeps no other chunk from being copied; but the successor lacks
+//              it, so it is not complete, and the sync is tried again, ever more slowly.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -20,6 +23,7 @@ namespace {
 // Below it chunks are compared one by one.
 constexpr std::size_t kCompareChunks = 128;
 constexpr std::uint32_t kPageChunks = 256;
+constexpr runtime::Duration kPauseMost = std::chrono::seconds(30);
 
 }  // namespace
 
@@ -30,25 +34,39 @@ struct Target::SyncSession {
   ChainVersion version = 0;
   rpc::Client* client = nullptr;
   runtime::Semaphore transfers;
-  runtime::Time paid{};  // up to when the bandwidth that was used is paid for
+  runtime::Time paid{};    // up to when the bandwidth that was used is paid for
+  std::uint64_t lost = 0;  // chunks that are readable nowhere
+  std::string first_lost;
   explicit SyncSession(std::size_t count) : transfers(count) {}
 };
 
+Task<Result<>> Target::place_change() { co_return co_await changed_.wait(); }
+
 Task<void> Target::resync_loop() {
+  runtime::Duration pause = options_.resync_pause;
+  ChainVersion tried = 0;
+  std::string told;  // of lost chunks, in trouble_
   for (;;) {
     const auto view = view_;
     const auto next = successor();
     const bool due = may_serve(life_, place_) && next && next->state == SYNCING && synced_to_ != place_.version;
     if (!due) {
-      (void)co_await runtime::with_timeout(
-          options_.resync_pause * 4, "resync",
-          [](runtime::WaitQueue* queue) -> Task<Result<>> { co_return co_await queue->wait(); }(&changed_));
+      (void)co_await runtime::with_timeout(options_.resync_pause * 4, "resync", place_change());
       if (!co_await runtime::not_cancelled()) co_return;
       continue;
     }
-    if (auto done = co_await resync(view, *next); !done) {
-      if (done.error().code() == Errc::kCorrupt) trouble_ = done.error().message();
-      if (!co_await runtime::sleep(options_.resync_pause)) co_return;
+    if (std::exchange(tried, place_.version) != place_.version) pause = options_.resync_pause;
+    const auto done = co_await resync(view, *next);
+    if (!told.empty() && trouble_ == told) trouble_.clear();
+    told.clear();
+    if (done) continue;
+    if (done.error().code() == Errc::kCorrupt) {
+      trouble_ = told = done.error().message();
+      (void)co_await runtime::with_timeout(pause, "resync", place_change());
+      pause = std::min(pause * 2, kPauseMost);
+      if (!co_await runtime::not_cancelled()) co_return;
+    } else if (!co_await runtime::sleep(options_.resync_pause)) {
+      co_return;
     }
   }
 }
@@ -63,6 +81,12 @@ Task<Result<>> Target::resync(std::shared_ptr<const RoutingView> view, Member to
   session.paid = env_.now();
   sync_done_bytes_ = 0;
   FF_CO_TRY(co_await sync_span(&session, ChunkId{}, std::nullopt));
+  if (session.lost > 0)
+    co_return fail(
+        Errc::kCorrupt,
+        fmt::format("{} chunk{} readable on no replica, so target {} cannot become complete (remove the files, "
+                    "or bring back a replica that has them); the first: {}",
+                    session.lost, session.lost == 1 ? " is" : "s are", number(to.target), session.first_lost));
   SyncDoneRequest request;
   request.set_chain(number(place_.chain));
   request.set_chain_version(session.version);
@@ -114,7 +138,8 @@ Task<Result<>> Target::sync_span(SyncSession* session, ChunkId from, std::option
   if (ours.count <= kCompareChunks) co_return co_await sync_pages(session, from, until);
   // Halve at our middle chunk.
   const auto half = summarize(as_replica(true), {from, until}, static_cast<std::size_t>(ours.count / 2) + 1);
-  const ChunkId middle = half.back().chunk;
+  // What was there may have been forgotten while the successor answered.
+  const ChunkId middle = half.empty() ? from : half.back().chunk;
   if (middle == from) co_return co_await sync_pages(session, from, until);
   FF_CO_TRY(co_await sync_span(session, from, middle));
   co_return co_await sync_span(session, middle, until);
@@ -145,29 +170,47 @@ Task<Result<>> Target::sync_pages(SyncSession* session, ChunkId from, std::optio
     sync_left_bytes_ = 0;
     for (const Difference& one : differences) sync_left_bytes_ += one.bytes;
     std::vector<Task<Result<>>> tasks;
-    for (const Difference& one : differences) tasks.push_back(transfer(session, one.chunk));
-    for (Result<>& one : co_await runtime::when_all(std::move(tasks))) FF_CO_TRY(std::move(one));
+    for (const Difference& one : differences) tasks.push_back(transfer(session, one));
+    for (Result<>& one : co_await runtime::when_all(std::move(tasks))) {
+      if (one || one.error().code() != Errc::kCorrupt) {
+        FF_CO_TRY(std::move(one));
+      } else if (session->lost++ == 0) {
+        session->first_lost = one.error().message();
+      }
+    }
     if (!next) co_return {};
     from = *next;
   }
 }
 
-Task<Result<>> Target::transfer(SyncSession* session, ChunkId chunk) {
+// Its share of the bandwidth is waited for before the chunk is locked: updates of it pass meanwhile.
+Task<Result<>> Target::transfer(SyncSession* session, Difference what) {
+  const ChunkId chunk = what.chunk;
   FF_CO_TRY_ASSIGN(const auto turn, co_await session->transfers.acquire());
+  const auto pay = [&](std::uint64_t bytes) {
+    if (options_.resync_bytes_per_second == 0) return;
+    session->paid = std::max(session->paid, env_.now()) +
+                    std::chrono::nanoseconds(static_cast<std::int64_t>(
+                        static_cast<double>(bytes) * 1e9 / static_cast<double>(options_.resync_bytes_per_second)));
+  };
+  pay(what.bytes + 256);
+  FF_CO_TRY(co_await runtime::sleep_until(session->paid));
   FF_CO_TRY_ASSIGN(const auto lock, co_await locks_.lock(chunk));
   FF_CO_TRY(session_holds(place_.version == session->version && may_serve(life_, place_)));
-  auto sent = co_await send_image(session->view, session->to.target, chunk, false, session);
+  auto sent = co_await send_image(session->view, session->to.target, chunk, false);
   if (!sent && sent.error().code() == Errc::kCorrupt) {
     // Our own copy is bad.
     FF_CO_TRY(co_await repair(chunk, std::nullopt, std::nullopt));
-    sent = co_await send_image(session->view, session->to.target, chunk, false, session);
+    sent = co_await send_image(session->view, session->to.target, chunk, false);
   }
-  co_return sent;
+  if (!sent) co_return fail(sent.error());
+  if (*sent > what.bytes) pay(*sent - what.bytes);
+  co_return {};
 }
 
 // REQUIRES: the chunk is locked.
-Task<Result<>> Target::send_image(std::shared_ptr<const RoutingView> view, TargetId to, ChunkId chunk, bool repair,
-                                  SyncSession* session) {
+Task<Result<std::uint64_t>> Target::send_image(std::shared_ptr<const RoutingView> view, TargetId to, ChunkId chunk,
+                                               bool repair) {
   rpc::Client* const client = host_.peers.of(*view, to);
   const Chain* const mine = view->chain(place_.chain);
   if (client == nullptr || mine == nullptr) co_return fail(Errc::kUnavailable, "the successor's address is not known");
@@ -188,12 +231,6 @@ Task<Result<>> Target::send_image(std::shared_ptr<const RoutingView> view, Targe
     request.set_forget(true);
     set(*request.mutable_image()->mutable_chunk()->mutable_chunk(), chunk);
   }
-  if (session != nullptr && options_.resync_bytes_per_second > 0) {
-    const auto cost = std::chrono::nanoseconds(static_cast<std::int64_t>(
-        (static_cast<double>(content.size()) + 256) * 1e9 / static_cast<double>(options_.resync_bytes_per_second)));
-    session->paid = std::max(session->paid, env_.now()) + cost;
-    FF_CO_TRY(co_await runtime::sleep_until(session->paid));
-  }
   FF_CO_TRY_ASSIGN(const auto reply,
                    co_await ChunksClient(*client).sync_install(request, {.timeout = options_.forward_timeout * 2,
                                                                          .attempts = 2,
@@ -205,7 +242,7 @@ Task<Result<>> Target::send_image(std::shared_ptr<const RoutingView> view, Targe
                                                    StorageCode_Name(reply.code()), reply.detail()));
   sync_done_bytes_ += content.size();
   sync_left_bytes_ -= std::min<std::uint64_t>(sync_left_bytes_, content.size());
-  co_return {};
+  co_return content.size();
 }
 
 }  // namespace ff::ffs

@@ -176,7 +176,7 @@ Task<Target::Outcome> Target::settle_dispute(std::shared_ptr<const RoutingView> 
       co_return Outcome{CORRUPT, done.error().message()};
     co_return Outcome{BUSY, "our copy was bad and has been repaired"};
   }
-  if (auto sent = co_await send_image(std::move(view), with.target, chunk, true, nullptr); !sent)
+  if (auto sent = co_await send_image(std::move(view), with.target, chunk, true); !sent)
     co_return Outcome{CORRUPT, sent.error().message()};
   co_return Outcome{BUSY, "the successor's copy differed and has been replaced"};
 }

@@ -66,42 +66,59 @@ Task<void> Target::settle_loop() {
       continue;
     }
     std::vector<ChunkId> chunks;
-    for (const auto& [chunk, open] : open_) {
-      const bool left = open->term != term_ || env_.now() - open->since > options_.update_timeout;
-      if (left && !locks_.locked(chunk)) chunks.push_back(chunk);
-      if (chunks.size() == kBatch) break;
-    }
+    for (const AttemptPtr& open : next_open([this](const Attempt& one) {
+           return one.term != term_ || env_.now() - one.since > options_.update_timeout;
+         }))
+      chunks.push_back(open->update.chunk);
     if (!chunks.empty()) (void)co_await finish(std::move(chunks), env_.now() + options_.forward_timeout);
   }
 }
 
+std::vector<Target::AttemptPtr> Target::next_open(const std::function<bool(const Attempt&)>& wanted) {
+  std::vector<AttemptPtr> out;
+  auto at = open_.upper_bound(settled_to_);
+  for (std::size_t left = open_.size(); left > 0 && out.size() < kBatch; --left, ++at) {
+    if (at == open_.end()) at = open_.begin();
+    if (wanted(*at->second) && !locks_.locked(at->first)) out.push_back(at->second);
+  }
+  if (!out.empty()) settled_to_ = out.back()->update.chunk;
+  return out;
+}
+
+// A reader that goes away must not take the update along: in a call that is over every wait ends at once.
 Task<bool> Target::finish(std::vector<ChunkId> chunks, runtime::Time deadline) {
+  const auto all = std::make_shared<bool>(false);
+  if (!co_await shielded(finish_shielded(std::move(chunks), deadline, all))) co_return false;
+  co_return *all;
+}
+
+Task<void> Target::finish_shielded(std::vector<ChunkId> chunks, runtime::Time deadline, std::shared_ptr<bool> all) {
   const auto locks = co_await lock_all(chunks);
-  if (!locks) co_return false;
+  if (!locks) co_return;
   std::vector<AttemptPtr> attempts;
   for (const ChunkId chunk : chunks)
     if (const AttemptPtr open = open_of(chunk)) attempts.push_back(open);
-  if (attempts.empty()) co_return true;
   const std::vector<Outcome> outcomes = co_await drive(std::move(attempts), deadline);
-  co_return std::ranges::all_of(outcomes, [](const Outcome& one) { return one.code == STORAGE_OK; });
+  *all = std::ranges::all_of(outcomes, [](const Outcome& one) { return one.code == STORAGE_OK; });
 }
 
 Task<void> Target::settle_with_head() {
+  const std::vector<AttemptPtr> attempts =
+      next_open([this](const Attempt& one) { return env_.now() - one.since >= options_.settle_every; });
+  if (attempts.empty()) co_return;
   std::vector<ChunkId> chunks;
-  std::vector<AttemptPtr> attempts;
-  for (const auto& [chunk, open] : open_) {
-    if (!open->staged || env_.now() - open->since < options_.settle_every || locks_.locked(chunk)) continue;
-    chunks.push_back(chunk);
-    attempts.push_back(open);
-    if (chunks.size() == kBatch) break;
-  }
-  if (chunks.empty()) co_return;
+  for (const AttemptPtr& open : attempts) chunks.push_back(open->update.chunk);
   const std::uint64_t stay = stay_;
   const Answer head = co_await ask_head(chunks);
   if (head.code != STORAGE_OK || stay != stay_) co_return;
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     if (head.codes[i] != STORAGE_OK || head.versions[i] < attempts[i]->update.version) continue;
-    if (open_of(chunks[i]) == attempts[i]) commit_attempt(*attempts[i], place_.version);
+    if (open_of(chunks[i]) != attempts[i]) continue;
+    if (attempts[i]->staged) {
+      commit_attempt(*attempts[i], place_.version);
+    } else if (!locks_.locked(chunks[i])) {
+      start_repair(chunks[i]);
+    }
   }
 }
 

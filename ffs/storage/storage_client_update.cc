@@ -178,6 +178,7 @@ Task<Result<>> StorageClient::send_updates(std::vector<UpdateJob*> jobs, std::sh
     job.why = fmt::format("target {}: {} {}", number(*head), StorageCode_Name(one.code()), one.detail());
     switch (one.code()) {
       case STORAGE_OK:
+        known_.erase(job.op->chunk);  // the version may be lower: a chunk that was removed and forgotten begins anew
         learn(job.op->chunk, one.version());
         job.finish(ChunkUpdated{one.version(), one.length()});
         break;

@@ -2,6 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <span>
+
 #include "ffs/storage/storage_peers.hpp"
 #include "ffs/storage/storage_service.hpp"
 
@@ -45,6 +48,9 @@ void StorageServer::add(TargetId target, std::string path, Result<std::unique_pt
   if (store && (*store)->identity().target != target)
     store = fail(Errc::kInvalidArgument,
                  fmt::format("{}: holds target {}, not {}", path, number((*store)->identity().target), number(target)));
+  if (store && !std::ranges::equal(std::as_bytes(std::span(options_.cluster)), (*store)->identity().cluster))
+    store = fail(Errc::kInvalidArgument,
+                 fmt::format("{}: a store of another cluster (is this the right disk? format makes a new one)", path));
   if (!store) {
     TargetReport& report = broken_.emplace_back();
     report.set_target(number(target));

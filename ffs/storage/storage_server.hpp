@@ -44,8 +44,8 @@ class StorageServer {
   StorageServer(const StorageServer&) = delete;
   StorageServer& operator=(const StorageServer&) = delete;
 
-  // Before start(): a target and its store, or why that did not open. A store of another target counts as one that did
-  // not open.
+  // Before start(): a target and its store, or why that did not open. A store of another target or cluster counts as
+  // one that did not open.
   void add(TargetId target, std::string path, Result<std::unique_ptr<ChunkStore>> store);
   // Listens, begins to serve and the heartbeats. The address with its real port.
   runtime::Task<Result<net::Address>> start(net::Address at);

@@ -102,10 +102,13 @@ void Target::commit_leftovers() {
     const std::vector<ChunkInfo> page = store_->list(from, kPage);
     for (const ChunkInfo& info : page) {
       if (!info.pending) continue;
-      if (auto done = store_->commit(info.chunk, info.pending->version, place_.version); !done) {
-        disk_trouble(done.error());
-        return;
-      }
+      const auto done = store_->commit(info.chunk, info.pending->version, place_.version);
+      // What is still on its way to the disk was not acknowledged; its stage() aborts it.
+      if (done || done.error().code() == Errc::kUnavailable) continue;
+      // Without what may have been acknowledged the target must not serve.
+      if (trouble_.empty()) trouble_ = "commit: " + done.error().message();
+      if (life_.usable) transition([this] { life_.usable = false; });
+      return;
     }
     if (page.size() < kPage) return;
     from = page.back().chunk;
@@ -211,6 +214,13 @@ Task<Result<std::vector<ChunkLocks::Guard>>> Target::lock_all(std::vector<ChunkI
 bool Target::low_space() const noexcept {
   const SpaceUse use = store_->space();
   return use.used_bytes + std::min(options_.reserve_bytes, use.capacity_bytes / 20) > use.capacity_bytes;
+}
+
+// What is admitted may outlive the target where a simulation kills the node.
+std::shared_ptr<void> Target::admit_bytes(std::uint64_t bytes) {
+  if (*update_bytes_ > 0 && *update_bytes_ + bytes > options_.update_bytes_most) return nullptr;
+  *update_bytes_ += bytes;
+  return {update_bytes_.get(), [count = update_bytes_, bytes](void*) { *count -= bytes; }};
 }
 
 TargetReport Target::report() {

@@ -37,6 +37,7 @@ class ServerCall;
 namespace ff::ffs {
 
 class StoragePeers;
+struct Difference;
 struct Replica;
 
 struct TargetOptions {
@@ -48,9 +49,11 @@ struct TargetOptions {
   runtime::Duration resync_pause = std::chrono::milliseconds(250);  // between attempts
   std::uint64_t resync_bytes_per_second = 0;                        // 0: no limit
   std::size_t resync_transfers = 8;                                 // at a time
-  std::uint64_t scrub_bytes_per_second = 16ull << 20;               // 0: no scrubbing
-  runtime::Duration scrub_pause = std::chrono::hours(1);            // between rounds
-  runtime::Duration tombstones_kept = std::chrono::minutes(10);     // longer than any client repeats an update
+  // Of updates that are being worked on, also when those who sent them have given up. More are refused (BUSY).
+  std::uint64_t update_bytes_most = 256ull << 20;
+  std::uint64_t scrub_bytes_per_second = 16ull << 20;            // 0: no scrubbing
+  runtime::Duration scrub_pause = std::chrono::hours(1);         // between rounds
+  runtime::Duration tombstones_kept = std::chrono::minutes(10);  // longer than any client repeats an update
   // This, or a twentieth of a small disk, stays free for updates that others have staged already.
   std::uint64_t reserve_bytes = 256ull << 20;
   Hazards hazards;
@@ -83,6 +86,8 @@ class Target {
 
   TargetId id() const noexcept { return id_; }
   ChunkStore& store() noexcept { return *store_; }
+  // Of updates that are being worked on.
+  std::uint64_t update_bytes() const noexcept { return *update_bytes_; }
   TargetReport report();
   TargetStatus status();
 
@@ -162,6 +167,8 @@ class Target {
   runtime::Task<Result<>> shielded(runtime::Task<void> task);
   runtime::Task<Result<std::vector<ChunkLocks::Guard>>> lock_all(std::vector<ChunkId> chunks);
   bool low_space() const noexcept;
+  // Counts these bytes while what is returned lives. Null: too much is being worked on already.
+  std::shared_ptr<void> admit_bytes(std::uint64_t bytes);
 
   // ---- update_path.cc
   runtime::Task<void> run_updates(std::shared_ptr<UpdateBatch> batch);
@@ -201,8 +208,11 @@ class Target {
   // ---- settle.cc
   runtime::Task<void> settle_loop();
   runtime::Task<void> settle_with_head();
+  // The next updates to look at, in turn, of those that `wanted` names.
+  std::vector<AttemptPtr> next_open(const std::function<bool(const Attempt&)>& wanted);
   // Drives what is open of these chunks to its end; REQUIRES: I am head, none of them is locked by the caller.
   runtime::Task<bool> finish(std::vector<ChunkId> chunks, runtime::Time deadline);
+  runtime::Task<void> finish_shielded(std::vector<ChunkId> chunks, runtime::Time deadline, std::shared_ptr<bool> all);
   runtime::Task<void> mark_loop();
   void apply_marks(const google::protobuf::RepeatedPtrField<CommitMark>& marks);
   void queue_mark(const Attempt& attempt);
@@ -211,6 +221,11 @@ class Target {
   // Takes the committed state of a chunk from another serving replica; from `only` if given. REQUIRES: locked.
   // `version`: which one it must be; nullopt: at least what is here.
   runtime::Task<Result<>> repair(ChunkId chunk, std::optional<ChunkVersion> version, std::optional<TargetId> only);
+  // Makes an image the committed state, under an update that may be open: that one has to be staged again then, or is
+  // committed by what came. REQUIRES: locked.
+  runtime::Task<Result<>> set_base(ChunkInfo info, std::span<const std::byte> content);
+  // Its bytes are bad, or an update that came from the head could not be staged.
+  bool wants_repair(ChunkId chunk) const;
   runtime::Task<void> repair_later(ChunkId chunk);
   void start_repair(ChunkId chunk);
 
@@ -219,17 +234,20 @@ class Target {
 
   // ---- resync_source.cc
   struct SyncSession;
+  runtime::Task<Result<>> place_change();
   runtime::Task<void> resync_loop();
   runtime::Task<Result<>> resync(std::shared_ptr<const RoutingView> view, Member to);
   runtime::Task<Result<>> sync_span(SyncSession* session, ChunkId from, std::optional<ChunkId> until);
   runtime::Task<Result<>> sync_pages(SyncSession* session, ChunkId from, std::optional<ChunkId> until);
-  runtime::Task<Result<>> transfer(SyncSession* session, ChunkId chunk);
-  runtime::Task<Result<>> send_image(std::shared_ptr<const RoutingView> view, TargetId to, ChunkId chunk, bool repair,
-                                     SyncSession* session);
+  runtime::Task<Result<>> transfer(SyncSession* session, Difference what);
+  // The bytes that were sent.
+  runtime::Task<Result<std::uint64_t>> send_image(std::shared_ptr<const RoutingView> view, TargetId to, ChunkId chunk,
+                                                  bool repair);
 
   // ---- scrub.cc
   runtime::Task<void> scrub_loop();
   runtime::Task<Result<>> scrub_round();
+  bool all_serve() const noexcept;  // the members of the chain
 
   TargetHost host_;
   runtime::Env& env_;
@@ -247,11 +265,13 @@ class Target {
   std::uint64_t terms_ = 0;
   std::uint64_t stay_ = 1;  // counts up when the target leaves the path: what began before must not end after
 
+  std::shared_ptr<std::uint64_t> update_bytes_ = std::make_shared<std::uint64_t>(0);
   ChunkLocks locks_;
   std::map<ChunkId, AttemptPtr> open_;
   std::vector<CommitMark> marks_;  // for the successor
   runtime::Event marked_;
   runtime::Event settle_wanted_;
+  ChunkId settled_to_{};  // where the settle loop goes on: what it cannot finish must not keep others from it
   std::map<ChunkId, ChunkVersion>
       received_;  // while syncing, under place_.version: what came, so that nothing goes back
   std::map<ChunkId, bool> repairing_;
@@ -262,7 +282,11 @@ class Target {
   ChainVersion synced_to_ = 0;  // chain version under which the successor was brought up to date
   std::uint64_t sync_done_bytes_ = 0, sync_left_bytes_ = 0;
   std::uint64_t bad_chunks_ = 0, repaired_chunks_ = 0, scrubbed_bytes_ = 0;
-  std::map<ChunkId, runtime::Time> tombstones_;  // when the scrubber first saw them
+  struct Tombstone {
+    ChunkVersion version = 0;
+    runtime::Time seen{};
+  };
+  std::map<ChunkId, Tombstone> tombstones_;  // when the scrubber first saw each
 
   runtime::Scope scope_;  // everything that runs here; the first to be destroyed
 };

@@ -10,6 +10,7 @@ struct Target::UpdateBatch {
   UpdateRequest request;
   runtime::DiskBuffer memory;
   UpdateReply reply;
+  std::shared_ptr<void> admitted;  // see Target::admit_bytes()
   runtime::Time deadline{};
 };
 
@@ -17,6 +18,8 @@ struct Target::ForwardBatch {
   ForwardRequest request;
   runtime::DiskBuffer memory;
   ForwardReply reply;
+  std::shared_ptr<void> admitted;
+  runtime::Time deadline{};  // when the sender has given up
 };
 
 // Takes the call's bulk memory, all of it, into new aligned memory.

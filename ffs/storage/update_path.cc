@@ -75,6 +75,8 @@ Task<Result<UpdateReply>> Target::update(rpc::ServerCall& call, const UpdateRequ
   const auto batch = std::make_shared<UpdateBatch>();
   batch->request = request;
   for (int i = 0; i < request.ops_size(); ++i) batch->reply.add_ops()->set_code(BUSY);
+  batch->admitted = admit_bytes(call.bulk_send_bytes());
+  if (!batch->admitted) co_return std::move(batch->reply);
   FF_CO_TRY(co_await pull_updates(call, env_.disk(), batch->memory));
   FF_CO_TRY(co_await shielded(run_updates(batch)));
   co_return std::move(batch->reply);
@@ -113,7 +115,8 @@ Task<void> Target::run_round(std::shared_ptr<UpdateBatch> batch, std::vector<std
   std::vector<ChunkId> chunks;
   for (const std::size_t i : round) chunks.push_back(to_chunk(request.ops(static_cast<int>(i)).chunk()));
   const auto locks = co_await lock_all(chunks);
-  if (!locks) co_return;
+  // Nothing was done yet, and the client has given up this attempt.
+  if (!locks || env_.now() >= batch->deadline) co_return;
 
   // First what others left open on these chunks.
   std::vector<AttemptPtr> first;
@@ -245,7 +248,7 @@ Task<std::vector<Target::Outcome>> Target::drive(std::vector<AttemptPtr> attempt
       } else if (now[k].code == STORAGE_OK) {
         mine = {BUSY, "the chain changed"};
         again = true;
-      } else if (now[k].code == NO_SPACE && !left[k]->staged && !left[k]->sent) {
+      } else if ((now[k].code == NO_SPACE || now[k].code == STORAGE_INVALID) && !left[k]->staged && !left[k]->sent) {
         forget(*left[k]);  // nobody has it
       } else {
         again = again || (now[k].code != CORRUPT && now[k].code != DISK_FAILED && now[k].code != STORAGE_INVALID);

@@ -70,10 +70,16 @@ Task<Result<>> run_manager(SimEnv& env, Shared& shared) {
 
 std::string folder_of(TargetId id) { return fmt::format("target{}", number(id)); }
 
+StoreIdentity identity_of(TargetId id, std::uint64_t generation) {
+  StoreIdentity out{.cluster = {}, .target = id, .generation = generation};
+  std::memcpy(out.cluster.data(), kCluster.data(), out.cluster.size());
+  return out;
+}
+
 Task<Result<std::unique_ptr<ChunkStore>>> open_real(SimEnv& env, TargetId id) {
   auto store = co_await ChunkStore::open(env, folder_of(id));
   if (store || store.error().code() != Errc::kNotFound) co_return std::move(store);
-  FF_CO_TRY(co_await ChunkStore::format(env, folder_of(id), {.target = id, .generation = 1},
+  FF_CO_TRY(co_await ChunkStore::format(env, folder_of(id), identity_of(id, 1),
                                         {.capacity_bytes = 256u << 20, .journal_bytes = 4u << 20}));
   co_return co_await ChunkStore::open(env, folder_of(id));
 }
@@ -105,8 +111,7 @@ Task<Result<>> run_storage(SimEnv& env, Shared& shared, std::size_t index) {
       if (shared.node_of(c, i) != index) continue;
       const TargetId id = shared.target(c, i);
       ModelDisk& disk = shared.disks[id];
-      disk.identity.target = id;
-      disk.identity.generation = 1;
+      if (disk.opened == 0) disk.identity = identity_of(id, 1);
       if (shared.options.real_store) {
         server.add(id, folder_of(id), co_await open_real(env, id));
       } else {
@@ -354,6 +359,22 @@ Result<> craq_scenario(SimWorld& world, const CraqOptions& options) {
         co_return co_await run_storage(env, shared, node);
       });
     });
+  }
+  // Everything loses power, and the head comes back first, with an empty store.
+  if (options.head_comes_back_empty) {
+    world.after(1s, [&shared, &world, storage] {
+      for (const auto node : storage) world.kill(node);
+      const TargetId head = shared.target(0, 0);
+      shared.disks[head].chunks.clear();
+      shared.disks[head].identity = identity_of(head, 2);
+    });
+    for (std::size_t i = 0; i < storage.size(); ++i) {
+      const bool first = i == shared.node_of(0, 0);
+      world.after(first ? 2s : 4s, [&shared, &world, storage, i] {
+        world.start(storage[i],
+                    [&shared, i](SimEnv& env) -> Task<Result<>> { co_return co_await run_storage(env, shared, i); });
+      });
+    }
   }
   if (options.kill_all)
     world.after(runtime::Duration(static_cast<std::int64_t>(800'000'000 + world.rng().below(1'000'000'000))), [&] {

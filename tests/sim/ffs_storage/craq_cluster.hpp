@@ -19,10 +19,11 @@ struct CraqOptions {
   bool large = false;   // values that travel as bulk
   std::size_t rot = 0;  // bits that flip, on one replica of a chunk at a time
   std::size_t broken_disks = 0;
-  bool real_store = false;           // on the simulated disk, instead of ModelStore (then neither rot nor broken disks)
-  bool kill_all = false;             // every storage node loses power at one moment
-  testing::FaultPlanOptions faults;  // `nodes` is filled: storage nodes, and clients with clients_suffer
-  bool clients_suffer = false;       // partitions strike clients too
+  bool real_store = false;  // on the simulated disk, instead of ModelStore (then neither rot nor broken disks)
+  bool kill_all = false;    // every storage node loses power at one moment
+  bool head_comes_back_empty = false;  // after every node has lost power, and before the others; with one chain
+  testing::FaultPlanOptions faults;    // `nodes` is filled: storage nodes, and clients with clients_suffer
+  bool clients_suffer = false;         // partitions strike clients too
   runtime::Duration spread = std::chrono::milliseconds(300);  // most that a client waits before an operation
   runtime::Duration failure_timeout = std::chrono::milliseconds(600);
   runtime::Duration update_timeout = std::chrono::seconds(2);

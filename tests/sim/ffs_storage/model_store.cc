@@ -57,6 +57,14 @@ Task<Result<>> ModelStore::spend() {
   co_return co_await runtime::sleep(std::chrono::microseconds(20 + env_.rng().below(200)));
 }
 
+Task<Result<>> ModelStore::hold(ModelStep step, ChunkId chunk) {
+  while (disk_.held.contains({step, chunk})) {
+    disk_.reached.emplace(step, chunk);
+    FF_CO_TRY(co_await runtime::sleep(std::chrono::microseconds(100)));
+  }
+  co_return {};
+}
+
 Result<> ModelStore::writable() {
   if (disk_.broken && !failed_) failed_ = Error(Errc::kIo, "model: the disk fails");
   if (failed_) return fail(*failed_);
@@ -84,6 +92,7 @@ Task<Result<ReadResult>> ModelStore::read(ChunkId id, std::uint32_t offset, std:
     out.bytes = static_cast<std::uint32_t>(std::min<std::size_t>(into.size(), content.size() - offset));
     std::memcpy(into.data(), content.data() + offset, out.bytes);
   }
+  FF_CO_TRY(co_await hold(ModelStep::kRead, id));
   FF_CO_TRY(co_await spend());
   co_return out;
 }
@@ -105,7 +114,9 @@ Task<Result<PendingInfo>> ModelStore::stage(ChunkUpdate update) {
   FF_ASSERT(busy_.insert(update.chunk).second);
   const Defer done([&] { busy_.erase(update.chunk); });
   FF_CO_TRY(co_await spend());
+  FF_CO_TRY(co_await hold(ModelStep::kStage, update.chunk));
   FF_CO_TRY(writable());
+  if (disk_.full.contains(update.chunk)) co_return fail(Errc::kExhausted, to_text(update.chunk) + ": no space");
   const auto found = disk_.chunks.find(update.chunk);
   const ChunkVersion here = found == disk_.chunks.end() ? 0 : found->second.info.version;
   if (update.version != here + 1)
@@ -134,7 +145,10 @@ Task<Result<PendingInfo>> ModelStore::stage(ChunkUpdate update) {
                                    .length = static_cast<std::uint32_t>(chunk.pending.size()),
                                    .crc = crc_of(chunk.pending)};
   const PendingInfo out = *chunk.info.pending;
+  staging_.insert(update.chunk);
+  const Defer staged([&] { staging_.erase(update.chunk); });
   FF_CO_TRY(co_await spend());
+  FF_CO_TRY(co_await hold(ModelStep::kStaged, update.chunk));
   co_return out;
 }
 
@@ -142,6 +156,7 @@ Result<> ModelStore::commit(ChunkId id, ChunkVersion version, ChainVersion chain
   const auto found = disk_.chunks.find(id);
   if (found == disk_.chunks.end() || !found->second.info.pending || found->second.info.pending->version != version)
     return none(id);
+  if (staging_.contains(id)) return fail(Errc::kUnavailable, to_text(id) + ": it is still being staged");
   ModelDisk::Chunk& chunk = found->second;
   if (!chunk.before_commit) chunk.before_commit = std::make_shared<ModelDisk::Chunk>(chunk);
   const PendingInfo pending = *chunk.info.pending;
@@ -172,6 +187,7 @@ Task<Result<>> ModelStore::install(const ChunkInfo& info, std::span<const std::b
   FF_ASSERT(busy_.insert(wanted.chunk).second);
   const Defer done([&] { busy_.erase(wanted.chunk); });
   FF_CO_TRY(co_await spend());
+  FF_CO_TRY(co_await hold(ModelStep::kInstall, wanted.chunk));
   FF_CO_TRY(writable());
   ModelDisk::Chunk chunk;
   chunk.content.assign(content.begin(), content.end());
@@ -182,6 +198,7 @@ Task<Result<>> ModelStore::install(const ChunkInfo& info, std::span<const std::b
   chunk.info.bad = false;
   durable();
   disk_.chunks[wanted.chunk] = std::move(chunk);
+  FF_CO_TRY(co_await hold(ModelStep::kInstalled, wanted.chunk));
   co_return co_await spend();
 }
 

@@ -13,8 +13,13 @@
 
 namespace ff::ffs {
 
+// Where a test can hold an operation: reads that have their bytes; staging before anything is done, and when the update
+// is pending and not durable yet; installing before the new state is there, and when it is there and not durable yet.
+enum class ModelStep : std::uint8_t { kRead, kStage, kStaged, kInstall, kInstalled };
+
 // What outlives the process: one target's disk.
 struct ModelDisk {
+  using Steps = std::set<std::pair<ModelStep, ChunkId>>;
   struct Chunk {
     ChunkInfo info;
     std::vector<std::byte> content;
@@ -27,6 +32,9 @@ struct ModelDisk {
   std::map<ChunkId, Chunk> chunks;
   bool broken = false;  // writes fail
   std::uint64_t opened = 0;
+  Steps held;              // whoever comes there waits until the entry is gone
+  Steps reached;           // where somebody waits, or did
+  std::set<ChunkId> full;  // no update of these finds space
 };
 
 class ModelStore final : public ChunkStore {
@@ -53,6 +61,7 @@ class ModelStore final : public ChunkStore {
 
  private:
   runtime::Task<Result<>> spend();
+  runtime::Task<Result<>> hold(ModelStep step, ChunkId chunk);
   Result<> writable();
   Result<> check(ModelDisk::Chunk& chunk);
   void durable();
@@ -60,7 +69,8 @@ class ModelStore final : public ChunkStore {
   runtime::Env& env_;
   ModelDisk& disk_;
   std::optional<Error> failed_;
-  std::set<ChunkId> busy_;  // updates under way: the contract forbids two of one chunk
+  std::set<ChunkId> staging_;  // whose pending update is not durable
+  std::set<ChunkId> busy_;     // updates under way: the contract forbids two of one chunk
 };
 
 }  // namespace ff::ffs

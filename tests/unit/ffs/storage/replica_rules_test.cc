@@ -66,6 +66,26 @@ TEST(DecideUpdate, ARepeatedUpdateIsUncertainOnceItMayBeForgotten) {
   EXPECT_EQ(head(chunk(), std::nullopt, what), HeadAction::kApply);
 }
 
+// A chunk that was removed and forgotten begins with version 1 again.
+TEST(DecideUpdate, WhatAClientKnewOfAForgottenChunkProvesNothing) {
+  HeadUpdate what = update();
+  what.retry = true;
+  what.known_version = 500;
+  ChunkInfo again = chunk();
+  again.version = 14;
+  again.recent = {{{kOlder, 14}, {{9, 2}, 13}, {{9, 3}, 12}, {{9, 4}, 11}}};
+  EXPECT_EQ(head(again, std::nullopt, what), HeadAction::kUncertain) << "it may have made one of 1 to 10";
+  EXPECT_EQ(head(std::nullopt, std::nullopt, what), HeadAction::kUncertain) << "it may have come before the removal";
+  what.kind = UpdateKind::kRemove;
+  EXPECT_EQ(head(std::nullopt, std::nullopt, what), HeadAction::kNothingDone);
+  what.kind = UpdateKind::kWrite;
+  what.known_version = 0;
+  EXPECT_EQ(head(std::nullopt, std::nullopt, what), HeadAction::kApply);
+  what.known_version = 500;
+  what.retry = false;
+  EXPECT_EQ(head(again, std::nullopt, what), HeadAction::kApply);
+}
+
 TEST(DecideUpdate, RefusesEarlierEpochsAndOtherSizes) {
   HeadUpdate what = update();
   what.truncate_epoch = 2;
@@ -117,6 +137,7 @@ TEST(DecideForward, Table) {
       {"a gap", here, nothing, 7, kMine, ForwardAction::kRepair},
       {"a gap before anything", none, nothing, 2, kMine, ForwardAction::kRepair},
       {"on bad bytes", bad, nothing, 6, kMine, ForwardAction::kRepair},
+      {"no version at all, of no chunk", none, nothing, 0, kMine, ForwardAction::kConflict},
       {"the head forgot the tombstone", gone, nothing, 1, kMine, ForwardAction::kRepair},
       {"late, while a later one is open", here, OpenUpdate{6, kOther}, 5, kOlder, ForwardAction::kCommitted},
   };
@@ -148,6 +169,9 @@ TEST(DecideRead, Table) {
   EXPECT_EQ(decide_read(std::nullopt, {}), ReadAction::kServe);
   EXPECT_EQ(decide_read(open, {}), ReadAction::kAsk);
   EXPECT_EQ(decide_read(open, {.strict = false}), ReadAction::kServe);
+  EXPECT_EQ(decide_read(open, {.strict = false, .whole = true}), ReadAction::kElsewhere)
+      << "what came whole stands as committed, and is perhaps not";
+  EXPECT_EQ(decide_read(open, {.whole = true}), ReadAction::kAsk);
   EXPECT_EQ(decide_read(open, {.head = true}), ReadAction::kServe)
       << "the head has not committed it: nobody has seen it";
   EXPECT_EQ(decide_read(open, {.head = true, .inherited = true}), ReadAction::kFinish);
