@@ -106,7 +106,11 @@ std::uint64_t capacity_of(const ClusterFile& cluster, const ClusterNode& node, c
   return space.available / 100 * 95 / std::max<std::uint64_t>(sharing, 1);
 }
 
+// Those that are not there: after the first time, what an operator wants for a new disk in an old one's place. An error
+// when all are there.
 Task<Result<>> format_targets(runtime::Env& env, const ClusterFile& cluster, const ClusterNode& node) {
+  std::size_t made = 0;
+  std::optional<Error> there;
   for (const TargetFolder& folder : target_folders(cluster, node)) {
     std::error_code error;
     const std::string above = fs::path(folder.path).parent_path().string();
@@ -116,9 +120,14 @@ Task<Result<>> format_targets(runtime::Env& env, const ClusterFile& cluster, con
     StoreOptions options{.capacity_bytes = capacity_of(cluster, node, above),
                          .checksum_bytes = cluster.checksum_bytes,
                          .journal_bytes = cluster.journal_bytes};
-    FF_CO_TRY(co_await ChunkStore::format(env, folder.path, identity, options));
-    fmt::print("node {}: target {} in {}\n", number(node.id), number(folder.target), folder.path);
+    const Result<> formatted = co_await ChunkStore::format(env, folder.path, identity, options);
+    if (!formatted && formatted.error().code() != Errc::kAlreadyExists) co_return formatted;
+    made += formatted ? 1 : 0;
+    if (!formatted) there = formatted.error();
+    fmt::print("node {}: target {} in {}{}\n", number(node.id), number(folder.target), folder.path,
+               formatted ? "" : ": is there, and stays as it is");
   }
+  if (there && made == 0) co_return fail(std::move(*there));
   co_return {};
 }
 
@@ -215,7 +224,9 @@ cli::Command format_command() {
       "targets. "
       "Without: the stores of one node of CLUSTER (run it once on each machine; on a node with the role mgmtd it also "
       "lays down "
-      "the chains, which follow from the file alone). Existing data is never formatted over.";
+      "the chains, which follow from the file alone). Existing data is never formatted over: for a new disk in the "
+      "place "
+      "of an old one, run it again on that node.";
   command.options = {
       {.names = "cluster",
        .target = &o.cluster,

@@ -157,7 +157,8 @@ class Supervisor {
     bool at_once = false;
     while (any() && !at_once && Clock::now() < until) {
       const int signal = wait(std::min<Clock::duration>(until - Clock::now(), 500ms));
-      at_once = signal != 0 && signal != SIGCHLD;
+      // Not SIGHUP: a terminal that closes sends several.
+      at_once = signal == SIGTERM || signal == SIGINT;
       reap();
     }
     if (!any()) return;

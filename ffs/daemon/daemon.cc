@@ -6,6 +6,7 @@
 
 #include "ffs/daemon/chain_file_chunks.hpp"
 #include "ffs/daemon/manager_sessions.hpp"
+#include "ffs/daemon/target_store.hpp"
 #include "ffs/meta/meta_service.hpp"
 #include "ffs/mgmt/mgmt_service.hpp"
 #include "libcommon/cli/app.hpp"
@@ -29,6 +30,18 @@ std::string hex(std::span<const std::byte> bytes) {
   std::string text;
   for (const std::byte byte : bytes) text += fmt::format("{:02x}", static_cast<unsigned>(byte));
   return text;
+}
+
+// Of a store that takes the place of a damaged one.
+Task<StoreOptions> empty_store_options(runtime::Env& env, const ClusterFile& cluster, std::string folder) {
+  StoreOptions options{.capacity_bytes = cluster.capacity_bytes,
+                       .checksum_bytes = cluster.checksum_bytes,
+                       .journal_bytes = cluster.journal_bytes};
+  if (options.capacity_bytes != 0) co_return options;
+  const auto space = co_await env.disk().space(std::filesystem::path(folder).parent_path().string());
+  // The targets of a folder share it, and something stays free.
+  if (space) options.capacity_bytes = space->free_bytes / 100 * 95 / cluster.chains_per_target_folder;
+  co_return options;
 }
 
 }  // namespace
@@ -119,7 +132,9 @@ Task<Result<>> Daemon::start() {
         env_, *mgmt_,
         StorageServerOptions{.cluster = cluster_bytes(cluster_), .node = node_info(), .beside = services});
     for (TargetFolder& folder : target_folders(cluster_, node_)) {
-      storage_->add(folder.target, folder.path, co_await ChunkStore::open(env_, folder.path));
+      const StoreIdentity identity{.cluster = cluster_.id, .target = folder.target, .generation = env_.rng().next()};
+      const StoreOptions options = co_await empty_store_options(env_, cluster_, folder.path);
+      storage_->add(folder.target, folder.path, co_await open_target_store(env_, folder.path, identity, options));
     }
     FF_CO_TRY(co_await storage_->start(at));
   } else {

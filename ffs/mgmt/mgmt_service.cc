@@ -187,6 +187,7 @@ ManagerChange Manager::due_changes() {
   ManagerChange change;
   note_nodes(change);
   note_chains(change);
+  note_stores(change);
   return change;
 }
 
@@ -210,18 +211,40 @@ void Manager::note_nodes(ManagerChange& change) {
   }
 }
 
-std::vector<MemberView> Manager::views(const ChainInfo& chain) const {
+std::vector<MemberView> Manager::views(const ChainInfo& chain, bool any_store) const {
   const Time now = env_.now();
   std::vector<MemberView> out;
   for (const ChainMember& member : chain.members()) {
     MemberView view{.member = {.target = TargetId{member.target()}, .state = member.state()}};
     if (const auto target = state_.targets.find(member.target()); target != state_.targets.end()) {
       view.local = members_.local(target->second, chain.version(), now);
+      if (!any_store && replaced(target->second, member.state())) view.local = LOCAL_OFFLINE;
       view.set_offline = target->second.set_offline();
     }
     out.push_back(view);
   }
   return out;
+}
+
+bool Manager::replaced(const TargetInfo& target, PublicState state) const {
+  if (state != SERVING && state != LASTSRV) return false;
+  const TargetReport* const report = members_.report(target.target());
+  return report != nullptr && report->generation() != 0 && target.generation() != 0 &&
+         report->generation() != target.generation();
+}
+
+void Manager::note_stores(ManagerChange& change) {
+  std::map<std::uint64_t, PublicState> states;
+  for (const auto& [id, chain] : state_.chains)
+    for (const ChainMember& member : chain.members()) states[member.target()] = member.state();
+  for (const auto& [id, record] : state_.targets) {
+    const TargetReport* const report = members_.report(id);
+    if (report == nullptr || report->generation() == 0 || report->generation() == record.generation()) continue;
+    const auto state = states.find(id);
+    if (replaced(record, state == states.end() ? PUBLIC_NONE : state->second)) continue;
+    change.targets.push_back(record);
+    change.targets.back().set_generation(report->generation());
+  }
 }
 
 void Manager::note_chains(ManagerChange& change) {
@@ -300,6 +323,10 @@ Routing Manager::make_routing() const {
     target.set_generation(report->generation());
     if (!report->path().empty()) target.set_path(report->path());
     target.set_trouble(report->trouble());
+    if (replaced(record, state)) {
+      target.set_local(LOCAL_OFFLINE);
+      target.set_trouble("its store is not the one that was complete (put that one back, or give it up by rotating)");
+    }
     target.set_sync_done_bytes(report->sync_done_bytes());
     target.set_sync_left_bytes(report->sync_left_bytes());
   }
@@ -361,8 +388,16 @@ Task<Result<UpdateChainReply>> Manager::update_chain(rpc::ServerCall&, const Upd
     const auto chain = state_.chains.find(request.chain());
     if (chain == state_.chains.end())
       return fail(Errc::kNotFound, fmt::format("chain {}: no such chain", request.chain()));
-    auto change = plan_update(state_, chain->second, views(chain->second), request);
+    // Who gives up on the complete copies may take any store instead.
+    const bool rotates = request.change() == UpdateChainRequest::ROTATE_LASTSRV;
+    auto change = plan_update(state_, chain->second, views(chain->second, rotates), request);
     if (!change) return fail(std::move(change).error().context(fmt::format("chain {}", request.chain())));
+    const TargetReport* const report = members_.report(request.target());
+    const auto target = state_.targets.find(request.target());
+    if (rotates && !change->chains.empty() && report != nullptr && target != state_.targets.end()) {
+      change->targets.push_back(target->second);
+      change->targets.back().set_generation(report->generation());
+    }
     return change;
   }));
   UpdateChainReply reply;

@@ -89,7 +89,12 @@ class Manager final : public ManagerService {
   ManagerChange due_changes();
   void note_nodes(ManagerChange& change);
   void note_chains(ManagerChange& change);
-  std::vector<MemberView> views(const ChainInfo& chain) const;
+  // Which store each target serves from: of one that is not complete, whatever it reports now.
+  void note_stores(ManagerChange& change);
+  // Whether the target reports a store other than the one that made it complete: an empty one on a new disk, say. It
+  // must not serve for what it was.
+  bool replaced(const TargetInfo& target, PublicState state) const;
+  std::vector<MemberView> views(const ChainInfo& chain, bool any_store = false) const;
   Routing make_routing() const;
   Result<> check_primary() const;
   Result<> check_cluster(const std::string& cluster) const;

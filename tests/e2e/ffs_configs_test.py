@@ -80,9 +80,11 @@ class Site:
         self.processes[node] = subprocess.Popen([FFS, 'serve', self.file, '--node', str(node)], stdout=self.log,
                                                 stderr=self.log)
 
-    def kill(self, node):
-        self.processes[node].send_signal(signal.SIGKILL)
-        self.processes.pop(node).wait(timeout=30)
+    def kill(self, *nodes):
+        for node in nodes:
+            self.processes[node].send_signal(signal.SIGKILL)
+        for node in nodes:
+            self.processes.pop(node).wait(timeout=30)
 
     def wait_until_healthy(self, seconds=90):
         end = time.monotonic() + seconds
@@ -115,8 +117,28 @@ class OneMachine(unittest.TestCase):
             data = random.Random(1).randbytes(3_000_000)
             site.ffs('put', '-', '/a', data=data)
             self.assertEqual(site.ffs('cat', '/a').stdout, data)
+            self.return_first_with_empty_disks(site, data)
         finally:
             site.remove()
+
+    def return_first_with_empty_disks(self, site, data):
+        """All die, and the first to return has lost its disks: it must not serve its emptiness for what it was."""
+        site.kill(*site.nodes)
+        shutil.rmtree(site.folder / 'node-1')
+        site.ffs('format', site.file, '--node', 1)
+        site.start(1)
+        # The manager, new too, gives the others the failure timeout to tell that they live.
+        end = time.monotonic() + 60
+        while 'serving' in (listed := site.ffs('chain', 'list').stdout.decode()):
+            self.assertNotRegex(listed, r'1678\d+:serving')
+            self.assertLess(time.monotonic(), end, listed)
+            time.sleep(0.5)
+        time.sleep(2)
+        self.assertNotIn('serving', site.ffs('chain', 'list').stdout.decode())
+        for node in (2, 3):
+            site.start(node)
+        site.wait_until_healthy()
+        self.assertEqual(site.ffs('cat', '/a').stdout, data)
 
 
 @unittest.skipUnless(shutil.which('etcd'), 'etcd is not installed (package etcd-server)')

@@ -278,9 +278,9 @@ class Site:
         return (self.folder / 'log').read_text(errors='replace')[-6000:]
 
     def flip(self, node, rng):
-        """Changes bytes of a daemon's files: as often as not in what is written."""
+        """Changes bytes of a daemon's data, journal and tables."""
         files = [p for p in (self.folder / f'disk-{node}' / 'targets').rglob('*') if p.is_file() and p.stat().st_size > 0
-                 and not p.name.startswith(('identity', 'super'))]
+                 and not p.name.startswith('super')]
         flips = 0
         for _ in range(200):
             path = rng.choice(files)
@@ -295,6 +295,13 @@ class Site:
             flips += 1
             if flips == 6:
                 return
+
+    def forget_damaged(self):
+        """What an operator does after a look at the disk. Returns how many stores had been set aside."""
+        aside = list(self.folder.glob('disk-*/targets/*.damaged'))
+        for path in aside:
+            shutil.rmtree(path)
+        return len(aside)
 
     def remove(self):
         for process in self.processes.values():
@@ -375,7 +382,7 @@ def one_round(site, library, writers, fault, rng):
     library.c.ffs_disconnect(fs)
     if wrong:
         raise AssertionError('\n'.join(wrong) + '\n' + site.tail())
-    return nodes, serving, whole
+    return nodes, serving, whole, site.forget_damaged()
 
 
 def main():
@@ -408,7 +415,7 @@ def main():
         for number in range(1, options.rounds + 1):
             fault = rng.choice(faults)
             try:
-                nodes, serving, whole = one_round(site, library, writers, fault, rng)
+                nodes, serving, whole, aside = one_round(site, library, writers, fault, rng)
             except AssertionError as e:
                 print(f'round {number} ({fault}, --seed {seed}): {e}', flush=True)
                 options.keep = True
@@ -416,7 +423,7 @@ def main():
             times[fault].append((serving, whole))
             print(f'round {number:3}  {fault:8}  nodes {",".join(map(str, nodes)):11}  writes again after {serving:6.2f} s  '
                   f'whole after {whole:6.2f} s  {sum(w.writes for w in writers)} acknowledged, '
-                  f'{sum(w.failures for w in writers)} failed', flush=True)
+                  f'{sum(w.failures for w in writers)} failed' + (f', {aside} stores replaced' if aside else ''), flush=True)
         for writer in writers:
             writer.ending = True
             writer.go.set()
