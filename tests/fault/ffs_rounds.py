@@ -54,13 +54,16 @@ def enter_namespaces():
     if os.geteuid() != 0:
         print('skipped: needs root for namespaces and mounts')
         sys.exit(77)
-    for program in ('ip', 'mkfs.ext4', 'unshare', 'mount'):
+    for program in ('ip', 'mkfs.ext4', 'unshare', 'mount', 'losetup'):
         if shutil.which(program) is None:
             print(f'skipped: {program} is not installed')
             sys.exit(77)
-    if not os.path.exists('/dev/loop-control'):
-        print('skipped: no loop devices')
-        sys.exit(77)
+    for what, probe in (('namespaces, bridges', ['unshare', '--net', '--mount', 'ip', 'link', 'add', 'b0', 'type', 'bridge']),
+                        ('loop devices', ['losetup', '--find'])):
+        done = subprocess.run(probe, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=30)
+        if done.returncode != 0:
+            print(f'skipped: no {what}: {done.stderr.decode().strip()}')
+            sys.exit(77)
     os.environ['FF_ROUNDS_INSIDE'] = 'yes'
     os.execvp('unshare', ['unshare', '--net', '--mount', '--propagation', 'private', sys.executable, '-B', *sys.argv])
 
