@@ -1,6 +1,7 @@
 /* libffs, C ABI: files of a Fire-Flyer file system without a mount. Usable from C, C++, and ctypes.
  *
- * Contracts (visibility, durability, errors) are those of ffs/client/file_system.hpp; this header says only what differs.
+ * Contracts (visibility, durability, errors) are those of ffs/client/file_system.hpp; this header says only what
+ * differs.
  *
  * Errors     Functions return 0 (or a count) and -errno: -ENOENT, -EACCES, ... ETIMEDOUT and EAGAIN: nobody answered in
  *            time (a change may have been made); EIO: no replica has good bytes, or the cluster is not as it should be.
@@ -59,9 +60,9 @@ typedef struct {
 uint32_t ffs_version(void); /* FFS_ABI_VERSION of the library */
 const char* ffs_last_error(void);
 
-/* `cluster`: description of the file system, or the folder that holds it as cluster.yaml; NULL: as the command ffs finds
- * it (FF_CLUSTER, ...). `what`: for the list of sessions; NULL: "libffs". `timeout_ms`: of one operation with all its
- * retries; 0: 30 s. Calls act as the user of this process. */
+/* `cluster`: description of the file system, or the folder that holds it as cluster.yaml; NULL: as the command ffs
+ * finds it (FF_CLUSTER, ...). `what`: for the list of sessions; NULL: "libffs". `timeout_ms`: of one operation with all
+ * its retries; 0: 30 s. Calls act as the user of this process. */
 int ffs_connect(const char* cluster, const char* what, uint64_t timeout_ms, ffs_fs** out);
 void ffs_disconnect(ffs_fs* fs); /* after its files are closed; NULL is fine */
 
