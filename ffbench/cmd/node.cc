@@ -284,7 +284,8 @@ cli::Command node_command(const Arguments&) {
       {.names = "--force", .target = &o->force, .help = "let --learn replace an existing profile"},
       {.names = "--fleet",
        .target = &o->fleet,
-       .help = "name the nodes among the results that are worse than the others"},
+       .help =
+           "name the nodes among the results that are worse than the others, or lack a value that most of them have"},
       {.names = "--root",
        .target = &o->root,
        .help = "read sys, proc and dev below this folder",

@@ -1,7 +1,6 @@
 // `ffbench plot FILE...`: pictures of documents by gnuplot.
 #include <fmt/core.h>
 
-#include <cstdio>
 #include <memory>
 
 #include "ffbench/cmd/commands.hpp"
@@ -33,23 +32,16 @@ Result<PictureFormat> format_of(const Options& options) {
 
 Result<int> run(const Options& options) {
   FF_TRY_ASSIGN(const PictureFormat format, format_of(options));
-  const bool to_file = !options.out.empty() && options.out != "-";
-  if (to_file) FF_TRY_CTX(check_output_path(options.out, options.force), "--out");
-  std::vector<Document> documents;
-  for (const std::string& file : options.files) {
-    FF_TRY_ASSIGN(documents.emplace_back(), read_document(file));
-  }
+  const std::string out = options.out.empty() ? "-" : options.out;
+  FF_TRY_CTX(check_output(out, options.force), "--out");
+  FF_TRY_ASSIGN(const std::vector<Document> documents, read_documents(options.files));
   const auto figures = figures_of(documents, options.files);
   if (figures.empty()) return fail(Errc::kNotFound, options.files[0] + ": holds no measured values (nothing to plot)");
   std::string bytes = gnuplot_script(figures, format);
   if (!options.script) {
     FF_TRY_ASSIGN(bytes, run_gnuplot(bytes));
   }
-  if (to_file) {
-    FF_TRY_CTX(write_output_file(options.out, bytes, options.force), "--out");
-  } else {
-    std::fwrite(bytes.data(), 1, bytes.size(), stdout);
-  }
+  FF_TRY_CTX(write_output(out, bytes, options.force), "--out");
   return cli::kExitOk;
 }
 

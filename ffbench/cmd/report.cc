@@ -1,7 +1,4 @@
 // `ffbench report FILE... --out report.html`: one page that needs nothing else.
-#include <fmt/core.h>
-
-#include <cstdio>
 #include <memory>
 
 #include "ffbench/cmd/commands.hpp"
@@ -20,18 +17,9 @@ struct Options {
 };
 
 Result<int> run(const Options& options) {
-  const bool to_file = options.out != "-";
-  if (to_file) FF_TRY_CTX(check_output_path(options.out, options.force), "--out");
-  std::vector<Document> documents;
-  for (const std::string& file : options.files) {
-    FF_TRY_ASSIGN(documents.emplace_back(), read_document(file));
-  }
-  const std::string page = html_report(documents, options.files, options.title);
-  if (to_file) {
-    FF_TRY_CTX(write_output_file(options.out, page, options.force), "--out");
-  } else {
-    std::fwrite(page.data(), 1, page.size(), stdout);
-  }
+  FF_TRY_CTX(check_output(options.out, options.force), "--out");
+  FF_TRY_ASSIGN(const std::vector<Document> documents, read_documents(options.files));
+  FF_TRY_CTX(write_output(options.out, html_report(documents, options.files, options.title), options.force), "--out");
   return cli::kExitOk;
 }
 

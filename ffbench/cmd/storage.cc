@@ -82,18 +82,8 @@ Result<StorageJob> job_of(const Options& o, const std::string& rw, const std::st
 }
 
 Row row_of(const StorageJob& job, const Options& o, bool direct) {
-  Row row{.name = fmt::format("{} bs={} qd={} jobs={}", name_of(job.pattern), exact_byte_size(job.block_bytes),
-                              job.depth, o.jobs),
-          .parameters = {{"rw", std::string(name_of(job.pattern))},
-                         {"bs", static_cast<std::int64_t>(job.block_bytes)},
-                         {"qd", static_cast<std::int64_t>(job.depth)},
-                         {"jobs", o.jobs},
-                         {"size", static_cast<std::int64_t>(job.size)},
-                         {"engine", o.engine},
-                         {"direct", direct},
-                         {"rate_iops", job.rate_iops}},
-          .metrics = {}};
-  add_storage_metrics(row, job);
+  Row row{.name = storage_row_name(job, o.jobs)};
+  add_storage_job(row, job, {.jobs = o.jobs, .engine = o.engine, .direct = direct});
   return row;
 }
 
@@ -123,7 +113,6 @@ Case case_of(const StorageJob& job, const Place& place, const Options& o) {
             FF_TRY(check_storage_reading(got));
             Reading reading;
             add_storage_values(reading, job, got);
-            if (got.error) reading.error = got.error->message();
             return reading;
           }};
 }
@@ -159,8 +148,9 @@ Result<int> run_raw(Options& o, const Arguments& arguments) {
     return fail(Errc::kInvalidArgument,
                 fmt::format("{}: has {} bytes; --offset and --size reach beyond them", o.target, facts.bytes));
   FF_TRY_ASSIGN(const auto jobs, jobs_of(o));
+  WriteClaims claims;
   if (std::ranges::any_of(jobs, [](const StorageJob& job) { return writes(job.pattern); }))
-    FF_TRY(check_may_write(o.target, facts, o.force));
+    FF_TRY(claims.claim(o.target, facts, o.force));
   FF_TRY_ASSIGN(Session session, Session::open("storage raw", o.measure, arguments));
   return measure(session, jobs, {.paths = {o.target}, .direct = !o.buffered}, o);
 }

@@ -12,11 +12,21 @@ namespace ff::bench {
 cli::Command storage_fio_command(const Arguments& arguments);
 cli::Command storage_verify_command(const Arguments& arguments);
 
-// The metrics and latencies of one job: for each direction that its pattern has, and of its syncs. `prefix` goes before
-// their names.
-void add_storage_metrics(Row& row, const StorageJob& job, const std::string& prefix = {});
-// The values for them. REQUIRES: as many calls, in the same order.
-void add_storage_values(Reading& reading, const StorageJob& job, const StorageReading& got);
+// "randread bs=4KiB qd=16 jobs=1".
+std::string storage_row_name(const StorageJob& job, std::int64_t jobs);
+// How a job runs, for the parameters of its row.
+struct StorageRun {
+  std::int64_t jobs = 1;
+  std::string engine;
+  bool direct = true;
+};
+// The parameters of one job, and its metrics and latencies: for each direction that its pattern has, and of its syncs.
+// `prefix` goes before their names.
+void add_storage_job(Row& row, const StorageJob& job, const StorageRun& run, const std::string& prefix = {});
+// The values for them, and in reading.error what is missing: why the job ended early, else which kind of operation
+// never ended (its latencies then have no value). REQUIRES: as many calls, in the same order.
+void add_storage_values(Reading& reading, const StorageJob& job, const StorageReading& got,
+                        const std::string& prefix = {});
 // kTimeout or the reading's own error when nothing was done at all.
 Result<> check_storage_reading(const StorageReading& got);
 

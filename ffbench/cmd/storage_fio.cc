@@ -21,21 +21,24 @@ struct Options {
   bool force = false, keep = false;
 };
 
-// The files that this run has made; unlinked when it ends.
-class MadeFiles {
+// The files and devices that this run writes to. Those that it has made are unlinked when it ends.
+class Written {
  public:
-  explicit MadeFiles(bool keep) : keep_(keep) {}
-  MadeFiles(const MadeFiles&) = delete;
-  MadeFiles& operator=(const MadeFiles&) = delete;
-  ~MadeFiles() {
+  explicit Written(bool keep) : keep_(keep) {}
+  Written(const Written&) = delete;
+  Written& operator=(const Written&) = delete;
+  ~Written() {
     if (keep_) return;
-    for (const std::string& path : paths_) ::unlink(path.c_str());
+    for (const std::string& path : made_) ::unlink(path.c_str());
   }
-  void add(std::string path) { paths_.insert(std::move(path)); }
-  bool has(const std::string& path) const { return paths_.contains(path); }
+  void add_made(std::string path) { made_.insert(std::move(path)); }
+  Result<> claim(const std::string& path, const TargetFacts& facts, bool force) {
+    return made_.contains(path) ? Result<>() : claims_.claim(path, facts, force);
+  }
 
  private:
-  std::set<std::string> paths_;
+  std::set<std::string> made_;
+  WriteClaims claims_;
   bool keep_;
 };
 
@@ -53,7 +56,7 @@ std::string path_of(const FioJob& fio, std::uint32_t clone) {
 }
 
 // Looks at the file, makes it if it is not there, and refuses what would destroy or could not work.
-Result<> prepare_path(Prepared& prepared, const std::string& path, MadeFiles& made, const Options& o,
+Result<> prepare_path(Prepared& prepared, const std::string& path, Written& written, const Options& o,
                       const std::stop_token& stop) {
   StorageJob& job = prepared.job;
   FF_TRY_ASSIGN(const TargetFacts facts, look_at(path));
@@ -61,10 +64,10 @@ Result<> prepare_path(Prepared& prepared, const std::string& path, MadeFiles& ma
     if (job.size == 0) return fail(Errc::kNotFound, path + ": does not exist (a size would let this program make it)");
     const auto laid_out = prepare_file(path, job.offset, job.size, job.seed, prepared.fio.direct, stop);
     // Half of one is removed, too; what somebody else has made since is not.
-    if (laid_out || laid_out.error().code() != Errc::kAlreadyExists) made.add(path);
+    if (laid_out || laid_out.error().code() != Errc::kAlreadyExists) written.add_made(path);
     FF_TRY_CTX(laid_out, "lay out");
-  } else if (writes(job.pattern) && !made.has(path)) {
-    FF_TRY(check_may_write(path, facts, o.force));
+  } else if (writes(job.pattern)) {
+    FF_TRY(written.claim(path, facts, o.force));
   }
   const std::uint64_t end = facts.exists ? facts.bytes : job.offset + job.size;
   if (job.size == 0) job.size = end > job.offset ? end - job.offset : 0;
@@ -75,12 +78,12 @@ Result<> prepare_path(Prepared& prepared, const std::string& path, MadeFiles& ma
   return {};
 }
 
-Result<Prepared> prepare(const FioJob& fio, MadeFiles& made, const Options& o, const std::stop_token& stop) {
+Result<Prepared> prepare(const FioJob& fio, Written& written, const Options& o, const std::stop_token& stop) {
   Prepared prepared{.fio = fio, .job = fio.job, .paths = {}, .prefix = {}};
   for (std::uint32_t clone = 0; clone < fio.clones; ++clone) {
     prepared.paths.push_back(path_of(fio, clone));
     if (clone == 0 || prepared.paths[clone] != prepared.paths[clone - 1])
-      FF_TRY(prepare_path(prepared, prepared.paths[clone], made, o, stop));
+      FF_TRY(prepare_path(prepared, prepared.paths[clone], written, o, stop));
   }
   if (!fio.time_based)
     prepared.job.operations_max = std::max<std::uint64_t>(1, prepared.job.size / prepared.job.block_bytes * fio.loops);
@@ -120,20 +123,13 @@ void name_metrics(std::vector<Prepared>& group) {
 Row row_of(const std::vector<Prepared>& group, std::set<std::string>& names) {
   Row row;
   for (const Prepared& each : group) {
-    const std::string about = fmt::format("{}: {} bs={} qd={} jobs={}", each.fio.name, name_of(each.job.pattern),
-                                          exact_byte_size(each.job.block_bytes), each.job.depth, each.fio.clones);
-    row.name += (row.name.empty() ? "" : " + ") + about;
-    const std::string& p = each.prefix;
-    row.parameters.insert(row.parameters.end(),
-                          {{p + "rw", std::string(name_of(each.job.pattern))},
-                           {p + "bs", static_cast<std::int64_t>(each.job.block_bytes)},
-                           {p + "qd", static_cast<std::int64_t>(each.job.depth)},
-                           {p + "jobs", static_cast<std::int64_t>(each.fio.clones)},
-                           {p + "size", static_cast<std::int64_t>(each.job.size)},
-                           {p + "engine", std::string(each.fio.engine == Engine::kUring ? "uring" : "psync")},
-                           {p + "direct", each.fio.direct},
-                           {p + "rate_iops", each.job.rate_iops}});
-    add_storage_metrics(row, each.job, p);
+    row.name += fmt::format("{}{}: {}", row.name.empty() ? "" : " + ", each.fio.name,
+                            storage_row_name(each.job, each.fio.clones));
+    add_storage_job(row, each.job,
+                    {.jobs = each.fio.clones,
+                     .engine = each.fio.engine == Engine::kUring ? "uring" : "psync",
+                     .direct = each.fio.direct},
+                    each.prefix);
   }
   const std::string first = row.name;
   for (int i = 2; !names.insert(row.name).second; ++i) row.name = fmt::format("{} #{}", first, i);
@@ -179,8 +175,7 @@ Result<Reading> measure_group(const std::vector<Prepared>& group, const std::sto
   Reading reading;
   for (std::size_t i = 0; i < group.size(); ++i) {
     FF_TRY_CTX(check_storage_reading(readings[i]), group[i].fio.name);
-    add_storage_values(reading, group[i].job, readings[i]);
-    if (readings[i].error && reading.error.empty()) reading.error = readings[i].error->message();
+    add_storage_values(reading, group[i].job, readings[i], group[i].prefix);
   }
   return reading;
 }
@@ -190,13 +185,13 @@ Result<int> run_fio(const Options& o, const Arguments& arguments) {
   FF_TRY_ASSIGN(const auto jobs, parse_fio(text, o.file));
   for (const auto group : fio_groups(jobs)) FF_TRY(check_group(group, o.file));
   FF_TRY_ASSIGN(Session session, Session::open("storage fio", o.measure, arguments));
-  MadeFiles made(o.keep);
+  Written written(o.keep);
   std::vector<Case> cases;
   std::set<std::string> names;
   for (const auto group : fio_groups(jobs)) {
     std::vector<Prepared> prepared;
     for (const FioJob& job : group) {
-      auto one = prepare(job, made, o, session.stop());
+      auto one = prepare(job, written, o, session.stop());
       if (!one) return fail(std::move(one).error().context(fmt::format("{}:{}", o.file, job.line)));
       prepared.push_back(std::move(*one));
     }

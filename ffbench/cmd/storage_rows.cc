@@ -4,6 +4,7 @@
 
 #include "ffbench/cmd/storage.hpp"
 #include "ffbench/storage/run.hpp"
+#include "libcommon/base/byte_size.hpp"
 
 namespace ff::bench {
 namespace {
@@ -19,18 +20,41 @@ void add_direction(Row& row, const std::string& name) {
   row.latencies.push_back({.name = name, .histogram = metrics::Histogram(storage_latency_layout())});
 }
 
+// Without one, "0 ns" would be the best latency there is.
+void add_quantiles(Reading& reading, const metrics::Histogram& latency, std::initializer_list<double> quantiles) {
+  for (const double quantile : quantiles)
+    reading.values.push_back(
+        latency.count() == 0 ? std::nullopt : std::optional<double>(static_cast<double>(latency.percentile(quantile))));
+}
+
+void note_missing(Reading& reading, const std::string& name, const metrics::Histogram& latency) {
+  if (latency.count() == 0 && reading.error.empty())
+    reading.error = fmt::format("no {} ended in the time (give it longer)", name);
+}
+
 void add_values(Reading& reading, const StorageCounts& counts, std::int64_t elapsed_ns) {
   const double seconds = static_cast<double>(std::max<std::int64_t>(elapsed_ns, 1)) / 1e9;
   reading.values.push_back(static_cast<double>(counts.operations) / seconds);
   reading.values.push_back(static_cast<double>(counts.bytes) / seconds);
-  for (const double quantile : {0.5, 0.99, 0.999})
-    reading.values.push_back(static_cast<double>(counts.latency.percentile(quantile)));
+  add_quantiles(reading, counts.latency, {0.5, 0.99, 0.999});
   reading.latencies.push_back(counts.latency);
 }
 
 }  // namespace
 
-void add_storage_metrics(Row& row, const StorageJob& job, const std::string& prefix) {
+std::string storage_row_name(const StorageJob& job, std::int64_t jobs) {
+  return fmt::format("{} bs={} qd={} jobs={}", name_of(job.pattern), exact_byte_size(job.block_bytes), job.depth, jobs);
+}
+
+void add_storage_job(Row& row, const StorageJob& job, const StorageRun& run, const std::string& prefix) {
+  row.parameters.insert(row.parameters.end(), {{prefix + "rw", std::string(name_of(job.pattern))},
+                                               {prefix + "bs", static_cast<std::int64_t>(job.block_bytes)},
+                                               {prefix + "qd", static_cast<std::int64_t>(job.depth)},
+                                               {prefix + "jobs", run.jobs},
+                                               {prefix + "size", static_cast<std::int64_t>(job.size)},
+                                               {prefix + "engine", run.engine},
+                                               {prefix + "direct", run.direct},
+                                               {prefix + "rate_iops", job.rate_iops}});
   if (reads(job.pattern)) add_direction(row, prefix + "read");
   if (writes(job.pattern)) add_direction(row, prefix + "write");
   if (!writes(job.pattern) || job.fsync_every == 0) return;
@@ -38,12 +62,18 @@ void add_storage_metrics(Row& row, const StorageJob& job, const std::string& pre
     row.metrics.push_back({.name = prefix + name, .unit = "ns", .better = Better::kLower, .formula = "nearest rank"});
 }
 
-void add_storage_values(Reading& reading, const StorageJob& job, const StorageReading& got) {
-  if (reads(job.pattern)) add_values(reading, got.read, got.elapsed_ns);
-  if (writes(job.pattern)) add_values(reading, got.write, got.elapsed_ns);
-  if (!writes(job.pattern) || job.fsync_every == 0) return;
-  for (const double quantile : {0.5, 0.99})
-    reading.values.push_back(static_cast<double>(got.sync.percentile(quantile)));
+void add_storage_values(Reading& reading, const StorageJob& job, const StorageReading& got, const std::string& prefix) {
+  if (got.error && reading.error.empty()) reading.error = got.error->message();
+  if (reads(job.pattern)) {
+    add_values(reading, got.read, got.elapsed_ns);
+    note_missing(reading, prefix + "read", got.read.latency);
+  }
+  if (!writes(job.pattern)) return;
+  add_values(reading, got.write, got.elapsed_ns);
+  note_missing(reading, prefix + "write", got.write.latency);
+  if (job.fsync_every == 0) return;
+  add_quantiles(reading, got.sync, {0.5, 0.99});
+  note_missing(reading, prefix + "fsync", got.sync);
 }
 
 Result<> check_storage_reading(const StorageReading& got) {

@@ -80,7 +80,7 @@ Row write_row(const Options& o, const VerifyWriteReading& reading) {
                          {"fsync", o.sync_every},
                          {"blocks", static_cast<std::int64_t>(reading.run.blocks)},
                          {"run", fmt::format("{:016x}", reading.run.run)},
-                         {"direct", !o.buffered}},
+                         {"direct", reading.direct}},
           .metrics = {},
           .latencies = {{"write", reading.write}, {"fsync", reading.sync}},
           .error = reading.error ? reading.error->message() : ""};
@@ -96,11 +96,14 @@ Row write_row(const Options& o, const VerifyWriteReading& reading) {
 Result<int> run_write(const Options& o, const Arguments& arguments) {
   FF_TRY_ASSIGN(const TargetFacts facts, look_at(o.target));
   FF_TRY_ASSIGN(const std::string journal, journal_of(o, facts));
-  FF_TRY_ASSIGN(const VerifyWriteOptions options, write_options(o, facts));
-  FF_TRY(check_may_write(o.target, facts, o.force));
+  FF_TRY_ASSIGN(VerifyWriteOptions options, write_options(o, facts));
+  WriteClaims claims;
+  FF_TRY(claims.claim(o.target, facts, o.force));
   FF_TRY_ASSIGN(const TargetFacts journal_facts, look_at(journal));
   if (journal_facts.block_device) return fail(Errc::kInvalidArgument, journal + ": the journal cannot be a device");
-  FF_TRY_CTX(check_may_write(journal, journal_facts, o.force), "--journal");
+  FF_TRY_CTX(claims.claim(journal, journal_facts, o.force), "--journal");
+  options.new_target = !facts.exists;
+  options.new_journal = !journal_facts.exists;
   FF_TRY_ASSIGN(Session session, Session::open("storage verify write", o.measure, arguments));
   FF_TRY_ASSIGN(const auto env, make_env(2 * o.bs.bytes * static_cast<std::uint64_t>(o.depth), options.depth));
   FF_TRY_ASSIGN(const VerifyWriteReading reading,
@@ -116,7 +119,8 @@ Row check_row(const VerifyReport& report) {
           .parameters = {{"bs", static_cast<std::int64_t>(report.run.block_bytes)},
                          {"blocks", static_cast<std::int64_t>(report.run.blocks)},
                          {"run", fmt::format("{:016x}", report.run.run)},
-                         {"synced", static_cast<std::int64_t>(report.synced)}},
+                         {"synced", static_cast<std::int64_t>(report.synced)},
+                         {"direct", report.direct}},
           .metrics = {}};
   for (std::size_t i = 0; i < report.counts.size(); ++i) {
     const auto verdict = static_cast<BlockVerdict>(i);

@@ -23,8 +23,11 @@ void MeasureOptions::add_to(cli::Command& command) {
                                .min = 0,
                                .max = kSecondsMax});
   }
-  command.options.push_back(
-      {.names = "--cpus", .target = &cpus_, .help = "Run on these processors only, like 0-3,8", .value_name = "LIST"});
+  command.options.push_back({.names = "--cpus",
+                             .target = &cpus_,
+                             .help = binds_ ? "Run on these processors only, like 0-3,8"
+                                            : "Run the first agent on these processors only, like 0-3,8",
+                             .value_name = "LIST"});
   command.options.push_back({.names = "--out",
                              .target = &out_,
                              .help = "Write the JSON document to this new file as well",

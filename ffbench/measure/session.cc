@@ -51,14 +51,15 @@ Result<> add_reading(Row& row, const Reading& reading) {
   FF_ASSERT(reading.values.size() == row.metrics.size() && reading.latencies.size() == row.latencies.size(), row.name,
             reading.values.size(), row.metrics.size(), reading.latencies.size(), row.latencies.size());
   for (std::size_t i = 0; i < reading.values.size(); ++i)
-    if (!std::isfinite(reading.values[i]))
+    if (reading.values[i] && !std::isfinite(*reading.values[i]))
       return fail(Errc::kInternal, fmt::format("{}: the measurement gave no number", row.metrics[i].name));
   for (std::size_t i = 0; i < reading.latencies.size(); ++i) {
     metrics::Histogram& all = row.latencies[i].histogram;
     if (all.count() == 0) all = metrics::Histogram(reading.latencies[i].layout());
     FF_TRY_CTX(all.merge(reading.latencies[i]), row.latencies[i].name);
   }
-  for (std::size_t i = 0; i < reading.values.size(); ++i) row.metrics[i].samples.push_back(reading.values[i]);
+  for (std::size_t i = 0; i < reading.values.size(); ++i)
+    if (reading.values[i]) row.metrics[i].samples.push_back(*reading.values[i]);
   return {};
 }
 
@@ -100,6 +101,7 @@ struct Session::State {
   void note_frequency();
   void print_rows(std::size_t end);
   void close_document();
+  void say_failures() const;
   int exit_code() const;
 };
 
@@ -220,6 +222,15 @@ void Session::State::close_document() {
   for (std::string& warning : noise_warnings(facts, document.rows)) document.warnings.push_back(std::move(warning));
 }
 
+void Session::State::say_failures() const {
+  const auto failed = [](const Row& row) { return !row.error.empty(); };
+  const auto first = std::ranges::find_if(document.rows, failed);
+  if (first == document.rows.end() || stopped()) return;
+  const auto bad = std::ranges::count_if(document.rows, failed);
+  fmt::print(stderr, "ffbench: {}: {}{}\n", report::printable(first->name), report::printable(first->error),
+             bad > 1 ? fmt::format(" (and {} more of {} rows failed)", bad - 1, document.rows.size()) : "");
+}
+
 int Session::State::exit_code() const {
   if (const int number = signals->signal(); number != 0) return 128 + number;
   const auto bad = std::ranges::count_if(document.rows, [](const Row& row) { return !row.error.empty(); });
@@ -238,6 +249,8 @@ Result<int> Session::finish() {
   if (!state.quiet)
     for (const std::string& warning : state.document.warnings)
       fmt::print(stderr, "ffbench: warning: {}\n", report::printable(warning));
+  // Also when warnings are not wanted, and whatever reads standard output: nobody has to look for why this failed.
+  state.say_failures();
   if (!state.out.empty()) FF_TRY_CTX(write_output_file(state.out, to_json(state.document), false), "--out");
   return state.exit_code();
 }

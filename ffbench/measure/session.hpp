@@ -12,13 +12,15 @@
 //           the end); progress on stderr. --out FILE writes the JSON document too, and never over an existing file.
 // Stopping  SIGINT or SIGTERM ends the running case through its stop token; what was measured is printed and written,
 //           `complete` is false, and the exit code is 128 + the signal. A second one ends the process at once.
-// Errors    A case that fails is a row with `error`; the others go on. Exit code: 0 all measured, 3 some, 1 none.
+// Errors    A case that fails is a row with `error`; the others go on. Exit code: 0 all measured, 3 some, 1 none. The
+//           first one is said on stderr, too.
 // Threads   One Session a process, on main's thread.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -30,9 +32,10 @@
 
 namespace ff::bench {
 
-// One value for each metric and one histogram for each latency of the case's row, in the row's order.
+// One value for each metric and one histogram for each latency of the case's row, in the row's order. No value: nothing
+// happened that it could be of (the latency of writes where there was none), which is not 0; the row gets no sample.
 struct Reading {
-  std::vector<double> values;
+  std::vector<std::optional<double>> values;
   std::vector<metrics::Histogram> latencies = {};
   std::string error = {};  // why it ended early (a full disk): the values count, the case is not measured again
 };

@@ -285,7 +285,9 @@ Result<TestFigures> Controller::figures(const Running& running, const std::vecto
     flow.bytes = (ff ? sent : received)->bytes();
     flow.messages = sent->messages();
     flow.unanswered = sent->unanswered();
-    flow.seconds = static_cast<double>((running.timed && !ff ? received : sent)->elapsed_ns()) * 1e-9;
+    // Of the end that counted.
+    const bool at_receiver = running.timed && !ff && running.tests[flows[i].from].pattern() == NET_BANDWIDTH;
+    flow.seconds = static_cast<double>((at_receiver ? received : sent)->elapsed_ns()) * 1e-9;
     if (flow.seconds > 0) flow.bandwidth = static_cast<double>(flow.bytes) / flow.seconds;
     FF_TRY_ASSIGN(flow.round_trip, decode(sent->round_trip()));
     out.flows.push_back(std::move(flow));

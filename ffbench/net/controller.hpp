@@ -3,9 +3,9 @@
 // A test   Open at all agents that have an end, Connect, Run, Close; each step at all of them at once. Whatever
 // happens,
 //          the agents that still answer are told to close.
-// Bandwidth of a flow  = bytes that its receiver counted in its window / the length of that window (ff: that its sender
-//          knows to have arrived in its window); with iterations: bytes received / time from the first byte sent until
-//          the receiver had the last.
+// Bandwidth of a flow  = bytes that its receiver counted in its window / the length of that window (ff: of the pushes
+//          that its sender knows to have arrived, ff_traffic.hpp); with iterations: bytes received / time from the
+//          first byte sent until the receiver had the last.
 // Processor time       = user and kernel time of an agent's process over the same window.
 // Lost     An agent that no longer answers is named by the error (kUnavailable) and stays lost: later tests with it
 //          fail at once, those without it go on.
@@ -51,7 +51,7 @@ struct RunTiming {
 struct FlowFigures {
   double bandwidth = 0;  // bytes a second
   std::uint64_t bytes = 0;
-  std::uint64_t messages = 0;    // latency: answered
+  std::uint64_t messages = 0;    // latency: answered; bandwidth over ff: pushes that ended in the window
   std::uint64_t unanswered = 0;  // latency: due and without answer at the end
   double seconds = 0;
   metrics::Histogram round_trip;  // nanoseconds

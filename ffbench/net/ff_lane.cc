@@ -132,7 +132,7 @@ Task<Result<>> FfLane::open_bulk() {
 
 Task<Result<>> FfLane::drive() {
   if (!flow_->sends()) co_return {};
-  begun_ = 0;
+  begun_ = ended_ = 0;
   finishing_ = false;
   const Time began = env_.now();
   Result<> result = co_await (pushes() ? push_all() : test_.rate() > 0 ? ask_by_rate() : ask_in_turn());
@@ -153,10 +153,30 @@ Task<Result<>> FfLane::push_slot(std::size_t slot) {
   const net::RemoteMemory to{remote_.region, remote_.offset + slot * bytes, bytes};
   while (test_.iterations() > 0 ? begun_ < test_.iterations() : !finishing_) {
     ++begun_;
-    FF_CO_TRY(co_await connection_->push(memory_, to));
-    pushed_bytes_ += bytes;
+    ++in_flight_;
+    const Time began = env_.now();
+    const bool before_the_end = window_until_ == runtime::kNever;
+    const Result<> pushed = co_await connection_->push(memory_, to);
+    --in_flight_;
+    if (before_the_end && window_until_ != runtime::kNever) --spanning_;  // else it was not there to be counted
+    FF_CO_TRY(pushed);
+    ++ended_;
+    count_push(began, env_.now());
   }
   co_return {};
+}
+
+void FfLane::count_push(Time began, Time ended) {
+  const auto bytes = static_cast<double>(test_.message_bytes());
+  if (test_.iterations() > 0) {
+    pushed_bytes_ += bytes;
+    return;
+  }
+  if (in_window(ended)) ++pushes_ended_;
+  if (window_from_ == runtime::kNever) return;
+  const Duration within = std::min(ended, window_until_) - std::max(began, window_from_);
+  if (within.count() <= 0) return;
+  pushed_bytes_ += bytes * static_cast<double>(within.count()) / static_cast<double>((ended - began).count());
 }
 
 Task<Result<>> FfLane::ask_in_turn() {

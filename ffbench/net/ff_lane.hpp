@@ -47,14 +47,24 @@ class FfLane final : public net::ConnectionHandler {
   void set_window(runtime::Time from, runtime::Time until) noexcept {
     window_from_ = from;
     window_until_ = until;
+    spanning_ = until == runtime::kNever ? 0 : in_flight_;
+    if (until != runtime::kNever) return;
+    pushed_bytes_ = 0;
+    pushes_ended_ = 0;
   }
+  // As many pushes have ended as are under way at a time: those that begin now wait for as many as all later ones do.
+  bool is_steady() const noexcept { return !flow_->sends() || !pushes() || ended_ >= test_.depth(); }
+  // Pushes that were under way when the window ended, and still are.
+  bool spans_the_end() const noexcept { return spanning_ > 0; }
   // No more requests; answers still count. Then settle(): what has no answer has waited until now.
   void finish() noexcept { finishing_ = true; }
   bool waiting_for_answers() const noexcept { return !due_.empty(); }
   void settle(runtime::Time now);
 
-  // Of pushes that have ended: then the other end has all of them.
-  std::uint64_t pushed_bytes() const noexcept { return pushed_bytes_; }
+  // Of pushes that have ended: then the other end has all of them. Those that reach over an edge of the window count by
+  // the share of their time that lies within: whole ones would make the rate jump by a push.
+  std::uint64_t pushed_bytes() const noexcept { return static_cast<std::uint64_t>(pushed_bytes_); }
+  std::uint64_t pushes_ended() const noexcept { return pushes_ended_; }  // in the window
   std::uint64_t answered() const noexcept { return answered_; }
   std::uint64_t unanswered() const noexcept { return unanswered_; }
   std::uint64_t elapsed_ns() const noexcept { return elapsed_ns_; }
@@ -79,6 +89,7 @@ class FfLane final : public net::ConnectionHandler {
   runtime::Time due_at(std::uint64_t k) const;  // open loop
   runtime::Task<Result<>> push_all();
   runtime::Task<Result<>> push_slot(std::size_t slot);
+  void count_push(runtime::Time began, runtime::Time ended);
   runtime::Task<Result<>> ask_in_turn();
   runtime::Task<Result<>> ask_by_rate();
 
@@ -93,8 +104,11 @@ class FfLane final : public net::ConnectionHandler {
   std::vector<std::byte> memory_;  // pushed from, or into
   std::unique_ptr<net::Exposure> exposure_;
   net::RemoteMemory remote_;
-  std::uint64_t pushed_bytes_ = 0;
-  std::uint64_t begun_ = 0;  // messages of this run
+  double pushed_bytes_ = 0;
+  std::uint64_t pushes_ended_ = 0;
+  std::uint64_t ended_ = 0;                   // pushes of this run
+  std::size_t in_flight_ = 0, spanning_ = 0;  // pushes
+  std::uint64_t begun_ = 0;                   // messages of this run
   bool peer_ended_ = false;
   bool finishing_ = false;
   std::deque<runtime::Time> due_;  // of the requests without answer

@@ -52,7 +52,6 @@ class FfTraffic final : public Traffic {
   std::unique_ptr<net::Listener> listener_;
   std::vector<std::unique_ptr<FfLane>> lanes_;
   std::vector<std::optional<Error>> failures_;  // of drive(), by lane
-  std::vector<std::uint64_t> from_bytes_, until_bytes_;
   std::size_t driving_ = 0;
   runtime::Scope* working_ = nullptr;
   Time from_{};
@@ -133,6 +132,7 @@ Task<Result<>> FfTraffic::connect(const NetPeers& peers) {
   }(*this, std::move(addresses)));
   Result<> result = co_await scope.join();
   working_ = nullptr;
+  if (result && scope.context().cancelled()) result = fail(Errc::kCancelled, "stopped on request");
   if (!result) co_return result;
   // The strangers among those that came.
   for (auto& lane : lanes_)
@@ -164,13 +164,8 @@ Task<void> FfTraffic::drive(FfLane& lane, std::size_t index) {
 }
 
 void FfTraffic::edge(bool first, NetOutcome& outcome) {
-  auto& bytes = first ? from_bytes_ : until_bytes_;
   const Time now = env_.now();
-  bytes.clear();
-  for (std::size_t i = 0; i < failures_.size(); ++i) {
-    bytes.push_back(lanes_[i]->pushed_bytes());
-    lanes_[i]->set_window(first ? now : from_, first ? runtime::kNever : now);
-  }
+  for (const auto& lane : lanes_) lane->set_window(first ? now : from_, first ? runtime::kNever : now);
   const std::uint64_t cpu = host_.cpu_ns ? host_.cpu_ns() : 0;
   if (first) {
     from_ = now;
@@ -201,6 +196,7 @@ Task<Result<>> FfTraffic::measure_iterations(NetOutcome& outcome, runtime::Scope
 Task<Result<>> FfTraffic::measure(NetSchedule schedule, NetOutcome& outcome, runtime::Scope& drivers) {
   const auto lead = Duration(static_cast<std::int64_t>(schedule.lead_ns()));
   const Time start = env_.now();
+  for (const auto& lane : lanes_) lane->set_window(runtime::kNever, runtime::kNever);
   if (!timed()) {
     FF_CO_TRY(co_await sleep_until(start + lead));
     co_return co_await measure_iterations(outcome, drivers);
@@ -211,6 +207,10 @@ Task<Result<>> FfTraffic::measure(NetSchedule schedule, NetOutcome& outcome, run
     drivers.spawn(drive(*lanes_[i], i));
   }
   FF_CO_TRY(co_await sleep_until(start + lead));
+  const auto steady = [this] {
+    return std::ranges::all_of(lanes_, [](const auto& l) { return !l->ready() || l->is_steady(); });
+  };
+  FF_CO_TRY(co_await wait_for([&] { return broken() || steady(); }, env_.now() + timeout() / 4));
   edge(true, outcome);
   FF_CO_TRY(co_await sleep_until(from_ + Duration(static_cast<std::int64_t>(schedule.window_ns()))));
   edge(false, outcome);
@@ -219,6 +219,11 @@ Task<Result<>> FfTraffic::measure(NetSchedule schedule, NetOutcome& outcome, run
     co_return {};
   }
   FF_CO_TRY(co_await sleep_until(env_.now() + Duration(static_cast<std::int64_t>(schedule.tail_ns()))));
+  // What was under way when the window ended goes on beside others, as before: alone it would be quicker.
+  const auto past_the_end = [this] {
+    return std::ranges::none_of(lanes_, [](const auto& l) { return l->spans_the_end(); });
+  };
+  FF_CO_TRY(co_await wait_for([&] { return broken() || past_the_end(); }, env_.now() + timeout() / 4));
   for (const auto& lane : lanes_) lane->finish();
   const auto answered = [this] {
     return std::ranges::none_of(lanes_, [](const auto& l) { return l->waiting_for_answers(); });
@@ -264,8 +269,8 @@ void FfTraffic::collect(NetOutcome& outcome) {
     for (std::size_t i = 0; i < failures_.size(); ++i) {
       const FfLane& lane = *lanes_[i];
       if (lane.flow() != &flow || !lane.ready()) continue;
-      out.set_bytes(out.bytes() + until_bytes_[i] - from_bytes_[i]);
-      out.set_messages(out.messages() + lane.answered());
+      out.set_bytes(out.bytes() + lane.pushed_bytes());
+      out.set_messages(out.messages() + lane.answered() + lane.pushes_ended());
       out.set_unanswered(out.unanswered() + lane.unanswered());
       slowest = std::max(slowest, lane.elapsed_ns());
       (void)round_trip.merge(lane.round_trip());  // one layout

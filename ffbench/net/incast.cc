@@ -28,7 +28,7 @@ class Receiver {
  private:
   struct Sender {
     std::unique_ptr<rpc::Client> client;
-    std::uint64_t bytes = 0;
+    double bytes = 0;
   };
   Duration timeout() const { return Duration(static_cast<std::int64_t>(incast_.timeout_ns())); }
   rpc::CallOptions options(net::TrafficClass traffic) const {
@@ -57,6 +57,7 @@ class Receiver {
   net::TrafficClass piece_class_ = net::TrafficClass::kStorage;
   net::TrafficClass bystander_class_ = net::TrafficClass::kMetadata;
   bool ending_ = false;
+  std::size_t under_way_ = 0, spanning_ = 0;  // fetches, and those of them that were when the window ended
   Time from_ = runtime::kNever, until_ = runtime::kNever;
   std::size_t small_calls_ = 0;
   Time bystander_began_ = runtime::kNever;
@@ -100,11 +101,24 @@ Task<Result<>> Receiver::fetch(Sender& sender) {
   std::vector<std::byte> into(incast_.piece_bytes());
   NetPiece request;
   request.set_bytes(incast_.piece_bytes());
-  while (!ending_) {
+  // A piece over an edge of the window counts by the share of its time that lies within. Those under way at its end go
+  // on beside others: alone they would be quicker.
+  while (!ending_ || spanning_ > 0) {
     rpc::CallOptions call = options(piece_class_);
     call.bulk_receive = into;
-    FF_CO_TRY(co_await NetAgentClient(*sender.client).fetch(request, call));
-    if (in_window(env_.now())) sender.bytes += incast_.piece_bytes();
+    ++under_way_;
+    const Time began = env_.now();
+    const bool before_the_end = until_ == runtime::kNever;
+    const auto fetched = co_await NetAgentClient(*sender.client).fetch(request, call);
+    --under_way_;
+    if (before_the_end && until_ != runtime::kNever) --spanning_;
+    if (!fetched) co_return std::unexpected(fetched.error());
+    const Time ended = env_.now();
+    if (from_ == runtime::kNever) continue;
+    const Duration within = std::min(ended, until_) - std::max(began, from_);
+    if (within.count() > 0)
+      sender.bytes += static_cast<double>(incast_.piece_bytes()) * static_cast<double>(within.count()) /
+                      static_cast<double>((ended - began).count());
   }
   co_return {};
 }
@@ -155,6 +169,7 @@ Task<Result<NetIncastOutcome>> Receiver::measure() {
     cpu = host_.cpu_ns ? host_.cpu_ns() : 0;
     FF_CO_TRY(co_await runtime::sleep(Duration(static_cast<std::int64_t>(incast_.window_ns()))));
     until_ = env_.now();
+    spanning_ = under_way_;
     cpu = (host_.cpu_ns ? host_.cpu_ns() : 0) - cpu;
     ending_ = true;  // the scope waits for what is under way, which has deadlines
     co_return {};
@@ -163,9 +178,10 @@ Task<Result<NetIncastOutcome>> Receiver::measure() {
   outcome.set_cpu_ns(cpu);
   outcome.set_per_sender_min(UINT64_MAX);
   for (const Sender& sender : senders_) {
-    outcome.set_bytes(outcome.bytes() + sender.bytes);
-    outcome.set_per_sender_min(std::min<std::uint64_t>(outcome.per_sender_min(), sender.bytes));
-    outcome.set_per_sender_max(std::max<std::uint64_t>(outcome.per_sender_max(), sender.bytes));
+    const auto bytes = static_cast<std::uint64_t>(sender.bytes);
+    outcome.set_bytes(outcome.bytes() + bytes);
+    outcome.set_per_sender_min(std::min<std::uint64_t>(outcome.per_sender_min(), bytes));
+    outcome.set_per_sender_max(std::max<std::uint64_t>(outcome.per_sender_max(), bytes));
   }
   settle();
   outcome.set_round_trip(round_trip_.encode());

@@ -76,6 +76,8 @@ class SocketTraffic final : public Traffic {
   Task<Result<>> sleep_until(Time when);
   Task<Result<>> measure(NetSchedule schedule, NetOutcome& outcome);
   Task<Result<>> wait_until_done(Time deadline);
+  bool is_over(const Lane& lane) const;
+  Task<Result<>> agree_on_the_end();
   void edge(bool first, NetOutcome& outcome);
   void end_threads() noexcept;
   void collect(NetOutcome& outcome);
@@ -178,6 +180,7 @@ Task<Result<>> SocketTraffic::connect(const NetPeers& peers) {
   }(*this, addresses));
   Result<> result = co_await scope.join();
   working_ = nullptr;
+  if (result && scope.context().cancelled()) co_return fail(Errc::kCancelled, "stopped on request");
   co_return result;
 }
 
@@ -206,10 +209,15 @@ void SocketTraffic::start_lane(Lane& lane, const NetSchedule& schedule) {
   lane.thread = std::jthread([this, &lane] { move_bytes(lane); });
 }
 
+// Before its time: one that answers measures nothing, and may be told early that all has been asked.
+bool SocketTraffic::is_over(const Lane& lane) const {
+  if (!lane.done.load(std::memory_order_acquire)) return false;
+  return drives(lane) || test_.pattern() == NET_BANDWIDTH || !lane.ended;
+}
+
 Task<Result<>> SocketTraffic::sleep_until(Time when) {
   while (env_.now() < when) {
-    if (timed() && std::ranges::any_of(lanes_, [](const Lane& l) { return l.done.load(std::memory_order_acquire); }))
-      break;
+    if (timed() && std::ranges::any_of(lanes_, [this](const Lane& l) { return is_over(l); })) break;
     FF_CO_TRY(co_await runtime::sleep_until(std::min(when, env_.now() + 10ms)));
   }
   co_return {};
@@ -239,6 +247,23 @@ Task<Result<>> SocketTraffic::wait_until_done(Time deadline) {
   co_return {};
 }
 
+// The receiver's window ends when it does, however much later it began: until then its sender sends. A byte the other
+// way says that it has ended.
+Task<Result<>> SocketTraffic::agree_on_the_end() {
+  if (test_.pattern() != NET_BANDWIDTH) co_return {};
+  const std::byte word{1};
+  for (Lane& lane : lanes_)
+    if (!drives(lane)) (void)::send(lane.fd.get(), &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  const auto heard = [this](const Lane& lane) {
+    std::byte ignored{};
+    return !drives(lane) || lane.done.load(std::memory_order_acquire) ||
+           ::recv(lane.fd.get(), &ignored, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+  };
+  const Time deadline = env_.now() + timeout() / 4;
+  while (env_.now() < deadline && !std::ranges::all_of(lanes_, heard)) FF_CO_TRY(co_await runtime::sleep(1ms));
+  co_return {};
+}
+
 Task<Result<>> SocketTraffic::measure(NetSchedule schedule, NetOutcome& outcome) {
   const auto lead = Duration(static_cast<std::int64_t>(schedule.lead_ns()));
   const auto window = Duration(static_cast<std::int64_t>(schedule.window_ns()));
@@ -251,8 +276,9 @@ Task<Result<>> SocketTraffic::measure(NetSchedule schedule, NetOutcome& outcome)
   if (timed()) {
     FF_CO_TRY(co_await sleep_until(from_ + window));
     edge(false, outcome);
-    const bool broken = std::ranges::any_of(lanes_, [](const Lane& l) { return l.done.load(); });
+    const bool broken = std::ranges::any_of(lanes_, [this](const Lane& l) { return is_over(l); });
     if (broken) outcome.set_elapsed_ns(0);
+    if (!broken) FF_CO_TRY(co_await agree_on_the_end());
     if (!broken) FF_CO_TRY(co_await sleep_until(env_.now() + tail));
     for (Lane& lane : lanes_)
       if (drives(lane) || broken) lane.loop.stop = true;

@@ -5,6 +5,8 @@
 // byte;
 //          whoever knows no token is dropped.
 // Window   Counters are read by the Env's thread at the two edges of the window, never on the threads that move bytes.
+//          Ends that start apart by more than the tail (a busy machine) lose nothing by it: a sender goes on until its
+//          receiver says that its window has ended, for timeout/4 at most.
 // Threads  Those of the Env, which must be a RealEnv; one thread a connection of its own, joined by run().
 #pragma once
 

@@ -313,4 +313,12 @@ Result<Document> read_document(const std::string& path) {
   return document;
 }
 
+Result<std::vector<Document>> read_documents(const std::vector<std::string>& paths) {
+  std::vector<Document> documents;
+  for (const std::string& path : paths) {
+    FF_TRY_ASSIGN(documents.emplace_back(), read_document(path));
+  }
+  return documents;
+}
+
 }  // namespace ff::bench

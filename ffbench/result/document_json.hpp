@@ -14,6 +14,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ffbench/result/document.hpp"
 #include "libcommon/base/result.hpp"
@@ -27,5 +28,7 @@ std::string to_json(const Document& document);
 Result<Document> parse_document(std::string_view text);
 // From a file; "-" is standard input. Errors begin with the path.
 Result<Document> read_document(const std::string& path);
+// In this order; the first that cannot be read is the error.
+Result<std::vector<Document>> read_documents(const std::vector<std::string>& paths);
 
 }  // namespace ff::bench

@@ -56,4 +56,15 @@ Result<> write_output_file(const std::string& path, std::string_view bytes, bool
   return fsync_folder(parent_folder(path));
 }
 
+Result<> check_output(const std::string& path, bool force) {
+  return path == "-" ? Result<>() : check_output_path(path, force);
+}
+
+Result<> write_output(const std::string& path, std::string_view bytes, bool force) {
+  if (path != "-") return write_output_file(path, bytes, force);
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size() || std::fflush(stdout) != 0)
+    return fail(errno_error("standard output"));
+  return {};
+}
+
 }  // namespace ff::bench

@@ -16,4 +16,8 @@ Result<> check_output_path(const std::string& path, bool force);
 // The file appears under its name when it is whole. kAlreadyExists as above, also when another process made it since.
 Result<> write_output_file(const std::string& path, std::string_view bytes, bool force);
 
+// The same, except that "-" is standard output: that is checked for nothing, and written whole. kIo.
+Result<> check_output(const std::string& path, bool force);
+Result<> write_output(const std::string& path, std::string_view bytes, bool force);
+
 }  // namespace ff::bench

@@ -17,7 +17,6 @@
 #include <utility>
 
 #include "libcommon/base/file.hpp"
-#include "libcommon/base/unique_fd.hpp"
 
 namespace ff::bench {
 namespace {
@@ -85,6 +84,19 @@ std::string use_of_partitions(const std::string& device_folder, const std::strin
   return {};
 }
 
+// The device opened so that nobody else claims it while it is open.
+Result<UniqueFd> claim_device(const std::string& path, dev_t device, const std::string& root) {
+  if (const std::string use = use_of_device(::major(device), ::minor(device), root); !use.empty())
+    return fail(Errc::kInvalidArgument,
+                fmt::format("{}: is {}: it will not be written, whatever the options", path, use));
+  // The kernel also knows of uses that this mount namespace does not show.
+  UniqueFd alone(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
+  if (alone) return alone;
+  if (errno != EBUSY) return fail(device_error(path));
+  return fail(Errc::kInvalidArgument,
+              path + ": is in use, perhaps mounted in another namespace: it will not be written, whatever the options");
+}
+
 // Swap areas are listed by path: compare what they are.
 bool is_swap(std::string_view table, unsigned major, unsigned minor) {
   next_line(table);  // titles
@@ -135,21 +147,15 @@ Result<TargetFacts> look_at(const std::string& path) {
   return facts;
 }
 
-Result<> check_may_write(const std::string& path, const TargetFacts& facts, bool force, const std::string& root) {
+Result<> WriteClaims::claim(const std::string& path, const TargetFacts& facts, bool force, const std::string& root) {
   if (!facts.exists) return {};
   if (facts.block_device) {
     struct stat about{};
     if (::stat(path.c_str(), &about) != 0) return fail(errno_error(path));
-    if (const std::string use = use_of_device(::major(about.st_rdev), ::minor(about.st_rdev), root); !use.empty())
-      return fail(Errc::kInvalidArgument,
-                  fmt::format("{}: is {}: it will not be written, whatever the options", path, use));
-    // The kernel also knows of uses that this mount namespace does not show.
-    const UniqueFd alone(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
-    if (!alone && errno == EBUSY)
-      return fail(
-          Errc::kInvalidArgument,
-          path + ": is in use, perhaps mounted in another namespace: it will not be written, whatever the options");
-    if (!alone) return fail(device_error(path));
+    if (!devices_.contains(about.st_rdev)) {
+      FF_TRY_ASSIGN(UniqueFd alone, claim_device(path, about.st_rdev, root));
+      if (force) devices_.emplace(about.st_rdev, std::move(alone));
+    }
   }
   if (force) {
     if (::access(path.c_str(), W_OK) != 0) return fail(errno_error(path));

@@ -165,6 +165,7 @@ Task<Result<VerifyReport>> verify_check(runtime::Env& env, runtime::Disk& disk, 
   VerifyReport report;
   report.run = journal.run;
   report.synced = journal.last.synced;
+  report.direct = alignment != 1;
   const auto begin = env.now();
   Checker checker(*file, journal, report, std::move(stop));
   std::vector<runtime::DiskBuffer> buffers(std::max<std::uint32_t>(1, options.depth));

@@ -30,6 +30,7 @@ struct VerifyReport {
   std::array<std::uint64_t, 10> counts{};  // by verdict
   std::vector<VerifyFailure> failures;     // by offset; kFailuresListed at most
   std::int64_t elapsed_ns = 0;
+  bool direct = false;  // read past the page cache: the file system may have refused
 
   static constexpr std::size_t kFailuresListed = 1000;
   std::uint64_t count(BlockVerdict verdict) const { return counts[static_cast<std::size_t>(verdict)]; }

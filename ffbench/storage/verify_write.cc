@@ -147,6 +147,29 @@ class Writer {
   runtime::WaitQueue changed_;
 };
 
+using OpenedFile = Result<std::unique_ptr<runtime::File>>;
+
+// A file that has appeared since somebody looked is not ours to overwrite.
+OpenedFile unless_new(OpenedFile opened) {
+  if (opened || opened.error().code() != Errc::kAlreadyExists) return opened;
+  return fail(Errc::kAlreadyExists, opened.error().message() + " (somebody else has just made it)");
+}
+
+Task<OpenedFile> open_target(runtime::Disk& disk, const std::string& path, const VerifyWriteOptions& options) {
+  const runtime::OpenOptions how{
+      .write = true, .create = true, .exclusive = options.new_target, .direct = options.direct};
+  FF_CO_TRY_ASSIGN(auto file, unless_new(co_await disk.open(path, how)));
+  if (options.block_bytes % file->alignment() == 0 && options.offset % file->alignment() == 0) co_return file;
+  if (options.new_target) (void)co_await disk.remove(path);
+  co_return fail(Errc::kInvalidArgument,
+                 fmt::format("{}: direct I/O wants --bs and --offset in multiples of {}", path, file->alignment()));
+}
+
+Task<OpenedFile> open_journal(runtime::Disk& disk, const std::string& path, const VerifyWriteOptions& options) {
+  co_return unless_new(co_await disk.open(
+      path, {.write = true, .create = true, .exclusive = options.new_journal, .truncate = !options.new_journal}));
+}
+
 Task<Result<>> make_names_durable(runtime::Disk& disk, const std::string& target, const std::string& journal) {
   FF_CO_TRY(co_await disk.sync_folder(parent_folder(journal)));
   if (parent_folder(target) != parent_folder(journal)) FF_CO_TRY(co_await disk.sync_folder(parent_folder(target)));
@@ -180,16 +203,14 @@ Task<Result<VerifyWriteReading>> verify_write(runtime::Env& env, runtime::Disk& 
   reading.write = reading.sync = metrics::Histogram(storage_latency_layout());
   FF_CO_TRY_ASSIGN(reading.run, plan_verify_run(options));
   reading.run.run = env.rng().next();
-  // The journal first: from the moment it is on the disk it says that nothing of this run has been promised.
-  FF_CO_TRY_ASSIGN(auto journal_file,
-                   co_await disk.open(journal_path, {.write = true, .create = true, .truncate = true}));
-  Journal journal(std::move(journal_file), reading.run.run);
+  FF_CO_TRY_ASSIGN(const auto target, co_await open_target(disk, target_path, options));
+  reading.direct = target->alignment() != 1;
+  // Before the first write: from the moment it is on the disk it says that nothing of this run has been promised.
+  OpenedFile journal_file = co_await open_journal(disk, journal_path, options);
+  if (!journal_file && options.new_target) (void)co_await disk.remove(target_path);
+  if (!journal_file) co_return std::unexpected(journal_file.error());
+  Journal journal(std::move(*journal_file), reading.run.run);
   FF_CO_TRY(co_await journal.begin(reading.run));
-  FF_CO_TRY_ASSIGN(const auto target,
-                   co_await disk.open(target_path, {.write = true, .create = true, .direct = options.direct}));
-  if (options.block_bytes % target->alignment() != 0 || options.offset % target->alignment() != 0)
-    co_return fail(Errc::kInvalidArgument, fmt::format("{}: direct I/O wants --bs and --offset in multiples of {}",
-                                                       target_path, target->alignment()));
   FF_CO_TRY(co_await make_names_durable(disk, target_path, journal_path));
 
   std::vector<runtime::DiskBuffer> buffers(options.depth);

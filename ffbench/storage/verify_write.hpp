@@ -33,6 +33,8 @@ struct VerifyWriteOptions {
   runtime::Duration duration{0};
   bool random = true;
   bool direct = true;
+  bool new_target = false;   // kAlreadyExists if there is one
+  bool new_journal = false;  // the same
 };
 
 // The run that these options make; run.run is left 0. kInvalidArgument names the option.
@@ -43,12 +45,13 @@ struct VerifyWriteReading {
   std::uint64_t writes = 0;  // acknowledged
   std::uint64_t synced = 0;  // acknowledged as durable, and so noted
   std::int64_t elapsed_ns = 0;
+  bool direct = false;             // past the page cache: the file system may have refused
   metrics::Histogram write, sync;  // ns
   std::optional<Error> error;      // why it ended early
 };
 
-// Creates `journal_path` and, where it does not exist, `target_path`; both are overwritten if they exist.
-// REQUIRES: `disk` is that of `env`, or stands before it.
+// Creates what does not exist of `journal_path` and `target_path`. What exists is overwritten, except by `new_target`
+// and `new_journal`. REQUIRES: `disk` is that of `env`, or stands before it.
 runtime::Task<Result<VerifyWriteReading>> verify_write(runtime::Env& env, runtime::Disk& disk, std::string target_path,
                                                        std::string journal_path, VerifyWriteOptions options,
                                                        std::stop_token stop);

@@ -37,6 +37,30 @@ class Mem(unittest.TestCase):
         for row in rows.values():
             self.assertEqual(len(samples(row, 'bandwidth')), 2)
 
+    def test_what_the_new_run_did_not_measure_is_no_pass(self):
+        base = json.loads(ffbench('mem', '--bytes', '2MiB', *QUICK).stdout)
+
+        def compared(change, *options):
+            new = json.loads(json.dumps(base))
+            change(new)
+            with tempfile.TemporaryDirectory() as folder:
+                for name, document in (('base', base), ('new', new)):
+                    with open(f'{folder}/{name}', 'w', encoding='utf-8') as f:
+                        json.dump(document, f)
+                return ffbench('compare', f'{folder}/base', f'{folder}/new', *options).returncode
+
+        def crash(document):
+            row = document['rows'][0]
+            row['error'] = 'killed'
+            for metric in row['metrics']:
+                metric['samples'] = []
+
+        self.assertEqual(compared(lambda new: None), 0)
+        for change in (crash, lambda new: new['rows'].pop()):
+            self.assertEqual(compared(change), 1)
+            self.assertEqual(compared(change, '--fail-on', 'different'), 1)
+            self.assertEqual(compared(change, '--fail-on', 'never'), 0)
+
     def test_latency_ends_at_the_size_asked_for(self):
         result = ffbench('mem', '--latency', '--bytes', '100KiB', *QUICK)
         self.assertEqual(result.returncode, 0, result.stderr)

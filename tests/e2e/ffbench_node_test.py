@@ -8,6 +8,7 @@ must be named, and the exit code must say what a scheduler should do.
 """
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -276,6 +277,19 @@ class Logs(unittest.TestCase):
         self.assertEqual(len(hosts['rows']), 9)
         self.assertEqual(sum(row['count'] for row in hosts['rows']), 12970)
 
+    def test_one_bad_file_takes_nothing_from_the_others(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / 'gpu-1.log'
+            log.write_text('Nov 20 10:00:12 gpu-1 kernel: [1.5] NVRM: Xid (PCI:0000:00:00): 79, pid=1\n' * 3)
+            packed = pathlib.Path(folder) / 'gpu-2.log.gz'
+            packed.write_bytes(gzip.compress(log.read_bytes()))
+            done = run('xid', '--json', '/nowhere/log', str(log), str(packed))
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertEqual(json.loads(done.stdout)['total'], 3)
+            self.assertEqual(len(done.stderr.splitlines()), 2, done.stderr)
+            self.assertIn('/nowhere/log', done.stderr)
+            self.assertIn(str(packed), done.stderr)
+
     def test_events_feed_the_failure_statistics(self):
         events = run('xid', '--events', '-o', 'csv', '-', stdin=self.log())
         rows = list(csv.DictReader(io.StringIO(events.stdout)))
@@ -295,6 +309,23 @@ class Logs(unittest.TestCase):
         self.assertEqual(sum(1 for part, _ in rows if part == 'day'), 9)
         self.assertAlmostEqual(rows['mtbf', 'all']['value'], 348 * 24 / 213)
         self.assertIn('failures cluster', rows['dispersion', 'daily index']['remark'])
+
+    def test_what_is_left_out_twice_is_left_out_once(self):
+        made = run('failures', '--generate', '365', '--seed', '3').stdout
+        once = run('failures', '--json', '--without', 'network', '-', stdin=made)
+        self.assertEqual(once.returncode, 0, once.stderr)
+        twice = run('failures', '--json', '--without', 'network', '--without', 'network', '-', stdin=made)
+        self.assertEqual(json.loads(twice.stdout)['rows'], json.loads(once.stdout)['rows'])
+
+    def test_months_are_not_cut_through(self):
+        table = 'date\n2023-04\n2023-05\n'
+        for option in ('--to', '--from'):
+            done = run('failures', option, '2023-04-15', '-', stdin=table)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(f'{option}: lies within a month', done.stderr)
+        done = run('failures', '--json', '--to', '2023-04', '-', stdin=table)
+        rows = {(row['part'], row['name']): row for row in json.loads(done.stdout)['rows']}
+        self.assertEqual(rows['mtbf', 'all']['value'], 30 * 24)
 
     def test_generated_failures_have_the_papers_mean_time_between(self):
         made = run('failures', '--generate', '1830', '--seed', '3')

@@ -9,6 +9,7 @@ What needs mounts or loop devices is skipped, with a line, where they cannot be 
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import pathlib
@@ -83,6 +84,18 @@ def test_path_measures_and_leaves_nothing(folder):
         check(all(v is not None and v >= 0 for v in values.values()), row)
         check(max(v for k, v in values.items() if k.endswith('_iops')) > 0, row)
     check(not list(folder.iterdir()), f'left behind: {list(folder.iterdir())}')
+
+
+def test_what_never_happened_has_no_latency(folder):
+    common = ('--size', '1MiB', '--qd', 1, '--operations', 50, '--repeat', 1, '--warmup', '0', '--buffered', '--json')
+    document, _ = run('storage', 'path', folder, '--rw', 'randwrite', '--fsync', 1000000, *common, code=3)
+    row = document['rows'][0]
+    check('no fsync ended' in row['error'] and metrics(row)['fsync_p50'] is None, row)
+    check(metrics(row)['write_latency_p50'] > 0, row)
+    document, _ = run('storage', 'path', folder, '--rw', 'randrw', '--mix', 100, *common, code=3)
+    row = document['rows'][0]
+    check('no write ended' in row['error'] and metrics(row)['write_latency_p50'] is None, row)
+    check(metrics(row)['read_latency_p50'] > 0 and metrics(row)['write_iops'] == 0, row)
 
 
 def test_engines_give_the_same_shape(folder):
@@ -203,6 +216,7 @@ def test_verify_after_kill(folder):
         document, _ = run('storage', 'verify', 'check', target, '--json')
         row = document['rows'][0]
         counts = metrics(row)
+        check(isinstance(row['parameters']['direct'], bool), row['parameters'])
         check(counts['good'] + counts['unsynced'] + counts['unwritten'] == 256, counts)
         check(row['parameters']['synced'] >= least, row['parameters'])
 
@@ -320,6 +334,17 @@ def test_block_devices(folder):
         run('storage', 'verify', 'write', device, '--force', '--journal', journal, '--writes', 5000, '--fsync', 500, '--quiet')
         counts, _ = verify_check(device, '--journal', journal)
         check(counts['good'] == 4096, counts)
+        # While it is written nobody else can take it, and afterwards anybody.
+        before = image.read_bytes()
+        process = start('storage', 'raw', device, '--rw', 'randwrite', '--force', '--repeat', 1, '--duration', '120s')
+        wait_for(lambda: image.read_bytes() != before, 'writes')
+        try:
+            os.close(os.open(device, os.O_RDWR | os.O_EXCL))
+            check(False, 'a device that is written could be claimed')
+        except OSError as e:
+            check(e.errno == errno.EBUSY, e)
+        end(process, signal.SIGINT)
+        os.close(os.open(device, os.O_RDWR | os.O_EXCL))
         if shutil.which('mkfs.ext4') is None:
             return
         subprocess.run(['mkfs.ext4', '-q', '-F', device], check=True, capture_output=True)
@@ -367,6 +392,11 @@ def test_an_ordinary_user_is_told_what_needs_root(folder):
         _, errors = run(*words, code=1, under=NOBODY)
         check('Permission denied' in errors and str(folder) in errors, f'{words}: {errors}')
     check(not list(theirs.iterdir()), list(theirs.iterdir()))
+    # Threads that cannot be started end the command; the others do not wait for them.
+    if shutil.which('prlimit') is not None:
+        _, errors = run('meta', mine, '-t', 500, '-n', 1, '--repeat', 1, code=1, under=('prlimit', '--nproc=40:40', *NOBODY))
+        check('its thread was not started' in errors, errors)
+        check(not list(mine.iterdir()), list(mine.iterdir()))
     # What is done in a folder of one's own needs no privilege: io_uring, registered buffers, direct I/O.
     document, _ = run('storage', 'path', mine, '--rw', 'randread,randwrite', '--size', '4MiB', '--qd', 8, '--repeat', 1,
                       '--duration', '20ms', '--warmup', '0', '--json', under=NOBODY)
@@ -385,7 +415,8 @@ def test_an_ordinary_user_is_told_what_needs_root(folder):
 def main():
     global FFBENCH  # noqa: PLW0603
     FFBENCH = sys.argv[1]
-    tests = [test_path_measures_and_leaves_nothing, test_engines_give_the_same_shape, test_raw_refuses_what_would_destroy,
+    tests = [test_path_measures_and_leaves_nothing, test_what_never_happened_has_no_latency,
+             test_engines_give_the_same_shape, test_raw_refuses_what_would_destroy,
              test_bad_targets_are_named, test_ctrl_c_leaves_nothing_and_keeps_what_was_measured, test_fio_files,
              test_meta_counts_what_the_tree_says, test_verify_after_kill, test_verify_finds_every_kind_of_damage]
     if private_mounts():

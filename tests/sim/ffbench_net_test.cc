@@ -125,6 +125,22 @@ TEST(FfbenchNet, MeasuresTheBandwidthThatTheLinkHas) {
   EXPECT_TRUE(bench.result()) << bench.result().error().message();
 }
 
+TEST(FfbenchNet, CountsPushesOverTheEdgesOfTheWindowByTheirShare) {
+  // Two pushes of 32 MiB share the link and end together, every 70 ms. Of 100 ms whole ones would make either 0.7
+  // or 1.4 times what the link has.
+  Bench bench(2, link_of(Latency::constant(50us), 1e9));
+  bench.control([](Controller& controller) -> Task<Result<>> {
+    for (const Duration window : {90ms, 100ms, 130ms}) {
+      FF_CO_TRY_ASSIGN(const TestFigures figures,
+                       co_await controller.run_test(bandwidth_test(32u << 20, 2), {{0, 1}}, 1, RunTiming::of(window)));
+      EXPECT_NEAR(figures.flows.at(0).bandwidth, kFast, 0.05 * kFast) << window.count();
+      EXPECT_GE(figures.flows.at(0).messages, 2u);
+    }
+    co_return {};
+  });
+  EXPECT_TRUE(bench.result()) << bench.result().error().message();
+}
+
 TEST(FfbenchNet, CountsMessagesInsteadOfTimeWhenAsked) {
   // 200 MiB take 0.22 s, and the last push's way there and back 0.1 ms.
   Bench bench(2, link_of(Latency::constant(50us), 1e9));

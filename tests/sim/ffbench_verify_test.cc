@@ -303,6 +303,86 @@ TEST(VerifySim, UnreadableAndMisplacedBlocksDoNotHideTheirNeighbours) {
   EXPECT_EQ(report->failures[1].finding.verdict, BlockVerdict::kMisplaced);
 }
 
+// One run of 20 writes on a disk that `wrap` makes; what it says.
+Result<VerifyWriteReading> write_some(VerifyWriteOptions options, const WrappedDisk::Wrap& wrap,
+                                      const std::vector<std::string>& existing, std::vector<std::string>& left) {
+  SimWorld world(1);
+  const auto node = world.add_node();
+  std::optional<Result<VerifyWriteReading>> reading;
+  options.blocks = 20;
+  options.writes_max = 20;
+  world.start(node, [&](SimEnv& env) -> Task<Result<>> {
+    FF_CO_TRY(co_await env.disk().make_folder("/data"));
+    for (const std::string& path : existing) {
+      FF_CO_TRY_ASSIGN(const auto file, co_await env.disk().open(path, {.write = true, .create = true}));
+      FF_CO_TRY(co_await file->close());
+    }
+    WrappedDisk disk(env.disk(), wrap);
+    reading = co_await verify_write(env, disk, kTarget, kJournal, options, {});
+    FF_CO_TRY_ASSIGN(left, co_await env.disk().list("/data"));
+    co_return {};
+  });
+  FF_TRY(world.run_until([&] { return world.exited(node); }, 1h, "write"));
+  return std::move(*reading);
+}
+
+std::unique_ptr<runtime::File> as_it_is(std::unique_ptr<runtime::File> file) { return file; }
+
+TEST(VerifySim, WhatHasAppearedSinceItWasLookedForIsNotOverwritten) {
+  std::vector<std::string> left;
+  const auto target = write_some({.new_target = true, .new_journal = true}, as_it_is, {kTarget}, left);
+  ASSERT_FALSE(target);
+  EXPECT_EQ(target.error().code(), Errc::kAlreadyExists);
+  EXPECT_EQ(left, std::vector<std::string>{"target"});  // not ours, and no journal beside it
+  const auto journal = write_some({.new_target = true, .new_journal = true}, as_it_is, {kJournal}, left);
+  ASSERT_FALSE(journal);
+  EXPECT_EQ(journal.error().code(), Errc::kAlreadyExists);
+  EXPECT_EQ(left, std::vector<std::string>{"journal"});  // the target that it made is gone
+  EXPECT_TRUE(write_some({}, as_it_is, {kTarget, kJournal}, left));
+}
+
+// A file system that refuses direct I/O.
+class CachedFile final : public runtime::File {
+ public:
+  explicit CachedFile(std::unique_ptr<runtime::File> file) : file_(std::move(file)) {}
+  [[clang::coro_wrapper]] Task<Result<std::size_t>> read(std::uint64_t offset, std::span<std::byte> into) override {
+    return file_->read(offset, into);
+  }
+  [[clang::coro_wrapper]] Task<Result<>> write(std::uint64_t offset, std::span<const std::byte> from) override {
+    return file_->write(offset, from);
+  }
+  [[clang::coro_wrapper]] Task<Result<>> sync() override { return file_->sync(); }
+  [[clang::coro_wrapper]] Task<Result<std::uint64_t>> size() override { return file_->size(); }
+  [[clang::coro_wrapper]] Task<Result<>> truncate(std::uint64_t bytes) override { return file_->truncate(bytes); }
+  [[clang::coro_wrapper]] Task<Result<>> allocate(std::uint64_t offset, std::uint64_t bytes) override {
+    return file_->allocate(offset, bytes);
+  }
+  [[clang::coro_wrapper]] Task<Result<>> punch(std::uint64_t offset, std::uint64_t bytes) override {
+    return file_->punch(offset, bytes);
+  }
+  std::size_t alignment() const noexcept override { return 1; }
+  [[clang::coro_wrapper]] Task<Result<>> close() override { return file_->close(); }
+
+ private:
+  std::unique_ptr<runtime::File> file_;
+};
+
+TEST(VerifySim, SaysWhetherTheCacheWasPassedBy) {
+  std::vector<std::string> left;
+  const auto direct = write_some({.direct = true}, as_it_is, {}, left);
+  ASSERT_TRUE(direct) << direct.error().message();
+  EXPECT_TRUE(direct->direct);
+  const auto refused = write_some(
+      {.direct = true},
+      [](std::unique_ptr<runtime::File> file) { return std::make_unique<CachedFile>(std::move(file)); }, {}, left);
+  ASSERT_TRUE(refused) << refused.error().message();
+  EXPECT_FALSE(refused->direct);
+  Finished run(3);
+  const auto report = check_node(run.world, run.node);
+  ASSERT_TRUE(report) << report.error().message();
+  EXPECT_TRUE(report->direct);
+}
+
 TEST(VerifySim, AFullDiskEndsTheRunAndWhatWasSyncedIsGood) {
   testing::WorldOptions world_options;
   world_options.disk.capacity_bytes = 40 * 4096;

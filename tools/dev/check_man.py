@@ -29,7 +29,7 @@ BUILT_IN = {'-h', '--help', '--version'}
 BUILT_IN_COMMANDS = {('version',), ('completion',)}
 
 BOLD = re.compile(r'\*([^*\n]+)\*')
-OPTION = re.compile(r'(?<![\w-])(--?[A-Za-z][\w-]*)')
+OPTION = re.compile(r'(?<![\w-])(--?[A-Za-z][\w-]*|-[0-9](?![\w.]))')
 
 
 def options_in(text):

@@ -18,7 +18,7 @@ using std::chrono::nanoseconds;
 
 struct Outcome {
   int code = -1;
-  std::string out;
+  std::string out, errors;
 };
 
 // Runs `ffbench try ARGUMENTS` with these cases.
@@ -40,9 +40,11 @@ Outcome run_with(std::vector<std::string> arguments, const std::vector<Case>& ca
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
   Outcome outcome;
   outcome.code = cli::run(std::move(app), static_cast<int>(argv.size()), argv.data());
   outcome.out = ::testing::internal::GetCapturedStdout();
+  outcome.errors = ::testing::internal::GetCapturedStderr();
   return outcome;
 }
 
@@ -98,7 +100,10 @@ TEST(Session, AFailedCaseIsARowAndTheOthersGoOn) {
   const auto document = parse_document(outcome.out);
   EXPECT_EQ(document->rows[0].error, "disk: gone");
   EXPECT_EQ(document->rows[1].metrics[0].samples.size(), 3u);
-  EXPECT_EQ(run_with({"--quiet"}, {broken}).code, 1);
+  EXPECT_EQ(outcome.errors, "ffbench: broken: disk: gone\n");
+  const auto alone = run_with({"--quiet", "--json"}, {broken});
+  EXPECT_EQ(alone.code, 1);
+  EXPECT_EQ(alone.errors, "ffbench: broken: disk: gone\n");
 }
 
 TEST(Session, AReadingWithAnErrorCountsAndIsTheLast) {
@@ -120,6 +125,16 @@ TEST(Session, AValueThatIsNoNumberIsAnError) {
   const auto outcome = run_with({"--json", "--quiet"}, {broken});
   EXPECT_EQ(outcome.code, 1);
   EXPECT_EQ(parse_document(outcome.out)->rows[0].error, "value: the measurement gave no number");
+}
+
+TEST(Session, WhatDidNotHappenHasNoSample) {
+  int calls = 0;
+  const Case sometimes{row_of("sometimes"), [&](nanoseconds, const std::stop_token&) -> Result<Reading> {
+                         return Reading{{++calls == 2 ? std::nullopt : std::optional<double>(calls)}};
+                       }};
+  const auto outcome = run_with({"--json", "--repeat", "3", "--quiet"}, {sometimes});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(parse_document(outcome.out)->rows[0].metrics[0].samples, (std::vector<double>{1, 3}));
 }
 
 TEST(Session, HistogramsOfAllRoundsAreMerged) {

@@ -59,17 +59,18 @@ TEST(LookAt, RefusesALinkToNothing) {
   EXPECT_NE(refused.error().message().find("link to nothing"), std::string::npos) << refused.error().message();
 }
 
-TEST(CheckMayWrite, AsksForForceBeforeAnExistingFileIsOverwritten) {
+TEST(WriteClaims, AsksForForceBeforeAnExistingFileIsOverwritten) {
   testing::TempFolder folder;
   const std::string file = folder.path() + "/file";
   put(file, "precious");
   const auto facts = look_at(file).value();
-  const auto refused = check_may_write(file, facts, false);
+  WriteClaims claims;
+  const auto refused = claims.claim(file, facts, false);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Errc::kAlreadyExists);
   EXPECT_NE(refused.error().message().find("--force"), std::string::npos);
-  EXPECT_TRUE(check_may_write(file, facts, true));
-  EXPECT_TRUE(check_may_write(folder.path() + "/new", TargetFacts{}, false));
+  EXPECT_TRUE(claims.claim(file, facts, true));
+  EXPECT_TRUE(claims.claim(folder.path() + "/new", TargetFacts{}, false));
 }
 
 TEST(WorkFolder, RemovesWhatItMadeAndNothingBeside) {
