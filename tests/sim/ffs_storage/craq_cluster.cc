@@ -35,7 +35,8 @@ struct Shared {
   std::map<TargetId, ChunkStore*> stores;  // of the processes that run
   testing::RegisterHistory history;
   std::int64_t next_value = 1;
-  std::size_t running = 0;  // clients that still operate
+  std::size_t running = 0;       // clients that still operate
+  bool others_are_back = false;  // with head_comes_back_empty
   std::shared_ptr<const RoutingView> view;
   std::map<ChainId, ChainVersion> versions;
 
@@ -79,6 +80,9 @@ StoreIdentity identity_of(TargetId id, std::uint64_t generation) {
 Task<Result<std::unique_ptr<ChunkStore>>> open_real(SimEnv& env, TargetId id) {
   auto store = co_await ChunkStore::open(env, folder_of(id));
   if (store || store.error().code() != Errc::kNotFound) co_return std::move(store);
+  // The power may have gone while it was being made: who formats a disk would begin again.
+  if (const auto names = co_await env.disk().list(folder_of(id)))
+    for (const std::string& name : *names) FF_CO_TRY(co_await env.disk().remove(folder_of(id) + "/" + name));
   FF_CO_TRY(co_await ChunkStore::format(env, folder_of(id), identity_of(id, 1),
                                         {.capacity_bytes = 256u << 20, .journal_bytes = 4u << 20}));
   co_return co_await ChunkStore::open(env, folder_of(id));
@@ -113,12 +117,17 @@ Task<Result<>> run_storage(SimEnv& env, Shared& shared, std::size_t index) {
       ModelDisk& disk = shared.disks[id];
       if (disk.opened == 0) disk.identity = identity_of(id, 1);
       if (shared.options.real_store) {
-        server.add(id, folder_of(id), co_await open_real(env, id));
+        auto store = co_await open_real(env, id);
+        if (!store) env.world().convict(fmt::format("{}: does not open: {}", folder_of(id), store.error().message()));
+        server.add(id, folder_of(id), std::move(store));
       } else {
         server.add(id, folder_of(id), std::make_unique<ModelStore>(env, disk));
       }
       Target* const target_of_server = server.target(id);
-      if (target_of_server == nullptr) co_return fail(Errc::kCorrupt, "a store does not open: " + folder_of(id));
+      if (target_of_server == nullptr) {
+        env.world().convict(folder_of(id) + ": its store was refused");
+        co_return co_await for_ever();
+      }
       shared.stores[id] = &target_of_server->store();
       mine.push_back(id);
     }
@@ -250,6 +259,23 @@ class Client {
   const std::uint32_t number_;
 };
 
+// The manager hears of deaths one by one: the head may have been the last for it, and the only complete copy. Nothing
+// serves then until an administrator, who knows that all lost power at once, says whose copy counts.
+Task<void> give_up_on_head(MgmtClient* mgmt, const Shared* shared) {
+  while (!mgmt->current() || mgmt->current()->message().chains_size() == 0 ||
+         !mgmt->current()->chain(ChainId{1})->serving().empty() || !shared->others_are_back) {
+    if (!co_await runtime::sleep(50ms)) co_return;
+  }
+  if (!co_await runtime::sleep(2s)) co_return;
+  if (!mgmt->current()->chain(ChainId{1})->serving().empty()) co_return;
+  UpdateChainRequest request;
+  request.set_chain(1);
+  request.set_change(UpdateChainRequest::ROTATE_LASTSRV);
+  request.set_target(number(shared->target(0, 1)));
+  request.set_force(true);
+  (void)co_await mgmt->update_chain(request, 20s);
+}
+
 Task<Result<>> run_client(SimEnv& env, Shared& shared, std::size_t index) {
   MgmtClient mgmt(env, {env.world().address(kManager, kPort)}, manager_options());
   (void)co_await mgmt.start(100ms);
@@ -258,6 +284,8 @@ Task<Result<>> run_client(SimEnv& env, Shared& shared, std::size_t index) {
   while (!mgmt.current() || mgmt.current()->message().chains_size() == 0)
     (void)co_await mgmt.newer_than(mgmt.current() ? mgmt.current()->version() : 0, 1s);
   Client client(env, shared, storage, static_cast<std::uint32_t>(index));
+  runtime::Scope scope(co_await runtime::current_context());
+  if (index == 0 && shared.options.head_comes_back_empty) scope.spawn(give_up_on_head(&mgmt, &shared));
   for (std::size_t n = 0; n < shared.options.operations; ++n) {
     FF_CO_TRY(co_await runtime::sleep(runtime::Duration(
         static_cast<std::int64_t>(env.rng().below(static_cast<std::uint64_t>(shared.options.spread.count()))))));
@@ -370,7 +398,8 @@ Result<> craq_scenario(SimWorld& world, const CraqOptions& options) {
     });
     for (std::size_t i = 0; i < storage.size(); ++i) {
       const bool first = i == shared.node_of(0, 0);
-      world.after(first ? 2s : 4s, [&shared, &world, storage, i] {
+      world.after(first ? 2s : 4s, [&shared, &world, storage, i, first] {
+        shared.others_are_back = shared.others_are_back || !first;
         world.start(storage[i],
                     [&shared, i](SimEnv& env) -> Task<Result<>> { co_return co_await run_storage(env, shared, i); });
       });

@@ -2,9 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "ffs/storage/storage.ff.hpp"
 #include "ffs/storage/storage_convert.hpp"
+#include "ffs/storage/storage_server.hpp"
+#include "libcommon/testing/sim_env.hpp"
 #include "tests/sim/ffs_storage/chain_bench.hpp"
 
 namespace ff::ffs {
@@ -385,6 +388,29 @@ TEST(TargetForward, AVersionOfZeroIsRefused) {
     EXPECT_TRUE(b.target(1).status().serving());
     co_return {};
   });
+}
+
+TEST(StorageServerAdd, AStoreOfAnotherClusterIsNotServed) {
+  testing::SimWorld world(1);
+  const testing::NodeId node = world.add_node({});
+  world.start(node, [](testing::SimEnv& env) -> Task<Result<>> {
+    const std::string cluster = "0123456789abcdef";
+    MgmtClient mgmt(env, {net::PeerAddress{}}, {.cluster = cluster});
+    StorageServer server(env, mgmt, {.cluster = cluster, .node = {}, .target = {}, .server = {}, .authorize = {}});
+    ModelDisk ours, theirs;
+    ours.identity.target = TargetId{1};
+    std::memcpy(ours.identity.cluster.data(), cluster.data(), cluster.size());
+    theirs.identity = ours.identity;
+    theirs.identity.target = TargetId{2};
+    theirs.identity.cluster.back() = std::byte{0};
+    server.add(TargetId{1}, "one", std::make_unique<ModelStore>(env, ours));
+    server.add(TargetId{2}, "two", std::make_unique<ModelStore>(env, theirs));
+    EXPECT_NE(server.target(TargetId{1}), nullptr);
+    EXPECT_EQ(server.target(TargetId{2}), nullptr);
+    co_return {};
+  });
+  EXPECT_TRUE(world.run_for(10ms));
+  EXPECT_TRUE(world.exited(node));
 }
 
 }  // namespace

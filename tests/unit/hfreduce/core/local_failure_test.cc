@@ -2,6 +2,7 @@
 // failure is an allocation's, made by this program's own operator new.
 #include <gtest/gtest.h>
 
+#include <barrier>
 #include <cstdlib>
 #include <new>
 #include <utility>
@@ -26,9 +27,13 @@ namespace {
 using namespace std::chrono_literals;
 
 void expect_abort_by(int culprit, int ranks, const testing::ConfigOf& config_of, std::size_t count) {
+  std::barrier first_is_done(ranks);
   testing::run_ranks(ranks, config_of, [&](Communicator& c) {
     std::vector<float> a(count, 1.0f);
-    ASSERT_TRUE(c.all_reduce(a.data(), a.data(), count, DType::kFloat32, ReduceOp::kSum).has_value());
+    const auto first = c.all_reduce(a.data(), a.data(), count, DType::kFloat32, ReduceOp::kSum);
+    // The culprit's next call aborts also those that are still on their way out of this one.
+    first_is_done.arrive_and_wait();
+    ASSERT_TRUE(first.has_value()) << first.error().message();
     const auto begin = std::chrono::steady_clock::now();
     next_allocation_fails = c.rank() == culprit;
     const auto r = c.all_reduce(a.data(), a.data(), count, DType::kFloat32, ReduceOp::kSum);
