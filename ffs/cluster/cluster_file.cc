@@ -56,6 +56,18 @@ Result<> parse_roles(std::string_view text, ClusterNode& node) {
   return {};
 }
 
+constexpr std::string_view kMetrics = "metrics=";
+
+Result<net::Address> parse_metrics(std::string_view text) {
+  FF_TRY_ASSIGN(net::Address at, net::parse_address(text));
+  if (at.is_unix() || at.port == 0 || !net::resolve_numeric(at, net::ResolveFor::kConnect)) {
+    return fail(
+        Errc::kInvalidArgument,
+        fmt::format("metrics={}: not an IP address and a port (127.0.0.1:9701; no password guards the page)", text));
+  }
+  return at;
+}
+
 Result<std::array<std::byte, 16>> parse_id(std::string_view text) {
   std::array<std::byte, 16> id{};
   const auto bad = [&] {
@@ -86,6 +98,10 @@ Result<> check_nodes(const ClusterFile& file) {
         return fail(Errc::kInvalidArgument,
                     fmt::format("nodes: address {} twice (each process has its own)", plane.text()));
       }
+    }
+    if (node.metrics && !addresses.insert(node.metrics->text()).second) {
+      return fail(Errc::kInvalidArgument,
+                  fmt::format("nodes: address {} twice (a metrics page has its own)", node.metrics->text()));
     }
   }
   const auto count = [&](bool ClusterNode::* role) { return std::ranges::count_if(file.nodes, role); };
@@ -232,7 +248,9 @@ const config::Schema& cluster_schema() {
       {.name = "nodes",
        .type = Type::kTextList,
        .otherwise = "",
-       .help = "processes: NUMBER ADDRESS ROLES [FOLDER...]; roles are mgmtd, metad and stored joined by commas"},
+       .help =
+           "processes: NUMBER ADDRESS ROLES [metrics=ADDRESS] [FOLDER...]; roles are mgmtd, metad and stored joined "
+           "by commas"},
   });
   return schema;
 }
@@ -258,7 +276,7 @@ Result<ClusterNode> parse_cluster_node(std::string_view line, const std::string&
   const std::vector<std::string_view> words = split_words(line, ' ');
   if (words.size() < 3) {
     return fail(Errc::kInvalidArgument,
-                fmt::format("'{}': too few words (write NUMBER ADDRESS ROLES [FOLDER...])", line));
+                fmt::format("'{}': too few words (write NUMBER ADDRESS ROLES [metrics=ADDRESS] [FOLDER...])", line));
   }
   ClusterNode node;
   FF_TRY_ASSIGN(node.id, parse_node_id(words[0]));
@@ -271,7 +289,14 @@ Result<ClusterNode> parse_cluster_node(std::string_view line, const std::string&
     }
   }
   FF_TRY(parse_roles(words[2], node));
-  for (std::size_t i = 3; i < words.size(); ++i) node.folders.push_back(absolute(folder, words[i]));
+  for (std::size_t i = 3; i < words.size(); ++i) {
+    if (!words[i].starts_with(kMetrics)) {
+      node.folders.push_back(absolute(folder, words[i]));
+      continue;
+    }
+    if (node.metrics) return fail(Errc::kInvalidArgument, fmt::format("node {}: metrics= twice", words[0]));
+    FF_TRY_ASSIGN(node.metrics, parse_metrics(words[i].substr(kMetrics.size())));
+  }
   if (node.stored != !node.folders.empty()) {
     return fail(Errc::kInvalidArgument,
                 fmt::format("node {}: {}", words[0],

@@ -9,8 +9,9 @@
 //     store: rocksdb:mgmtd            # or etcd:host:2379,host:2379,host:2379
 //   metad:
 //     store: rocksdb:metad
-//   nodes:                            # number, address (several planes: a,b), roles, folders of its targets
-//     - 1 127.0.0.1:9601 mgmtd,metad,stored target-1
+//   nodes:                            # number, address (several planes: a,b), roles, metrics page, folders of its
+//   targets
+//     - 1 127.0.0.1:9601 mgmtd,metad,stored metrics=127.0.0.1:9701 target-1
 //     - 2 127.0.0.1:9602 stored target-2
 //
 // man 5 ffs-cluster lists all keys; it is made of the same schema.
@@ -19,6 +20,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,7 +37,8 @@ struct ClusterNode {
   bool mgmtd = false;
   bool metad = false;
   bool stored = false;
-  std::vector<std::string> folders;  // of targets, in order; absolute. Only of stored
+  std::optional<net::Address> metrics;  // of its metrics page: an IP address and a port. Nothing: it has none
+  std::vector<std::string> folders;     // of targets, in order; absolute. Only of stored
   friend bool operator==(const ClusterNode&, const ClusterNode&) = default;
 };
 

@@ -15,12 +15,12 @@ cli::App app() {
       {"ffs serve /tmp/demo", "run it"},
       {"export FF_CLUSTER=/tmp/demo", "let the other commands find it"},
       {"ffs put train.bin /", "store a file"}};
-  app.root.commands = {format_command(), serve_command(),  ls_command(),    tree_command(),   du_command(),
-                       find_command(),   stat_command(),   df_command(),    put_command(),    get_command(),
-                       cat_command(),    cp_command(),     mkdir_command(), rm_command(),     mv_command(),
-                       ln_command(),     chmod_command(),  chown_command(), touch_command(),  truncate_command(),
-                       flag_command(),   layout_command(), quota_command(), status_command(), node_command(),
-                       target_command(), chain_command()};
+  app.root.commands = {format_command(),   serve_command(), key_command(),    ls_command(),    tree_command(),
+                       du_command(),       find_command(),  stat_command(),   df_command(),    put_command(),
+                       get_command(),      cat_command(),   cp_command(),     mkdir_command(), rm_command(),
+                       mv_command(),       ln_command(),    chmod_command(),  chown_command(), touch_command(),
+                       truncate_command(), flag_command(),  layout_command(), quota_command(), status_command(),
+                       top_command(),      node_command(),  target_command(), chain_command()};
   return app;
 }
 

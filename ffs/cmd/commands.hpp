@@ -10,6 +10,7 @@ namespace ff::ffs {
 // Bring-up.
 cli::Command format_command();
 cli::Command serve_command();
+cli::Command key_command();
 // Files.
 cli::Command ls_command();
 cli::Command tree_command();
@@ -34,6 +35,7 @@ cli::Command layout_command();
 cli::Command quota_command();
 // Administration.
 cli::Command status_command();
+cli::Command top_command();
 cli::Command node_command();
 cli::Command target_command();
 cli::Command chain_command();

@@ -35,6 +35,7 @@ struct Options {
   std::int64_t replicas = 3;
   std::int64_t chains = 4;
   std::int64_t port = 9601;
+  std::int64_t metrics_port = 0;
   cli::ByteSize capacity{};
   cli::ByteSize chunk{1u << 20};
   bool plan = false;
@@ -62,7 +63,9 @@ std::string local_description(const Options& o) {
   text += "mgmtd:\n  store: rocksdb:mgmtd\nmetad:\n  store: rocksdb:metad\nstored:\n";
   text += fmt::format("  capacity: {}\nnodes:\n", o.capacity.bytes);
   for (std::int64_t i = 1; i <= o.processes; ++i) {
-    text += fmt::format("  - {} 127.0.0.1:{} {}stored node-{}\n", i, o.port + i - 1, i == 1 ? "mgmtd,metad," : "", i);
+    const std::string page = o.metrics_port == 0 ? "" : fmt::format("metrics=127.0.0.1:{} ", o.metrics_port + i - 1);
+    text += fmt::format("  - {} 127.0.0.1:{} {}stored {}node-{}\n", i, o.port + i - 1, i == 1 ? "mgmtd,metad," : "",
+                        page, i);
   }
   return text;
 }
@@ -273,6 +276,12 @@ cli::Command format_command() {
        .help = "with --local: port of the first process; the others take those after it",
        .value_name = "PORT",
        .min = 1024,
+       .max = 65000},
+      {.names = "--metrics-port",
+       .target = &o.metrics_port,
+       .help = "with --local: port of the first process's metrics page, the others take those after it; 0: no pages",
+       .value_name = "PORT",
+       .min = 0,
        .max = 65000}};
   o.output.add_to(command);
   command.examples = {{"ffs format --local /tmp/demo", "three processes and three copies on this machine"},

@@ -11,6 +11,7 @@
 #include "ffs/cmd/session.hpp"
 #include "ffs/cmd/supervisor.hpp"
 #include "ffs/daemon/daemon.hpp"
+#include "ffs/daemon/metrics_pages.hpp"
 #include "libcommon/base/unique_fd.hpp"
 #include "libcommon/log/log.hpp"
 #include "libcommon/runtime/real_env.hpp"
@@ -30,12 +31,19 @@ struct Options {
 Task<Result<>> serve(runtime::RealEnv& env, const ClusterFile& cluster, const ClusterNode& node) {
   RealStoreOpener stores(cluster, false);
   Daemon daemon(env, cluster, node, stores);
+  MetricsPages pages(env, daemon);
   Result<> result = co_await daemon.start();
   if (result) {
+    // Data must not wait for a page: without it the node serves all the same.
+    if (node.metrics) {
+      if (const auto at = pages.start(*node.metrics); !at)
+        log::warn("metrics page: {}, ignoring", at.error().message());
+    }
     fmt::print(stderr, "ffs: serve: {}\n", daemon.about());
     const Error why = co_await daemon.ended();
     if (why.code() != Errc::kCancelled) result = fail(why);
   }
+  co_await pages.stop();
   co_await daemon.stop();
   co_await env.network().stop();
   co_return result;

@@ -5,7 +5,10 @@
 #include <filesystem>
 
 #include "ffs/daemon/chain_file_chunks.hpp"
+#include "ffs/daemon/counted_store.hpp"
 #include "ffs/daemon/manager_sessions.hpp"
+#include "ffs/daemon/node_metrics.hpp"
+#include "ffs/daemon/node_stats.hpp"
 #include "ffs/daemon/target_store.hpp"
 #include "ffs/meta/meta_service.hpp"
 #include "ffs/mgmt/mgmt_service.hpp"
@@ -25,6 +28,8 @@ namespace {
 
 constexpr runtime::Duration kDrain = 2s;
 constexpr runtime::Duration kFirstRouting = 5s;
+// Some 25 a target, and a node has hundreds of those at most.
+constexpr std::size_t kSeriesMost = 100'000;
 
 std::string hex(std::span<const std::byte> bytes) {
   std::string text;
@@ -69,7 +74,13 @@ std::vector<TargetFolder> target_folders(const ClusterFile& cluster, const Clust
 }
 
 Daemon::Daemon(runtime::Env& env, const ClusterFile& cluster, const ClusterNode& node, StoreOpener& stores)
-    : env_(env), cluster_(cluster), node_(node), stores_(stores) {}
+    : env_(env),
+      cluster_(cluster),
+      node_(node),
+      stores_(stores),
+      began_(env.now()),
+      registry_({.shards = 1, .series_max = kSeriesMost}),  // one thread counts
+      sampled_(registry_) {}
 
 Daemon::~Daemon() = default;
 
@@ -96,7 +107,8 @@ Task<Result<>> Daemon::start_manager() {
 }
 
 Task<Result<>> Daemon::start_namespace() {
-  FF_CO_TRY_ASSIGN(names_store_, co_await stores_.open(env_, cluster_.metad_store, "metad"));
+  FF_CO_TRY_ASSIGN(auto store, co_await stores_.open(env_, cluster_.metad_store, "metad"));
+  names_store_ = std::make_unique<CountedStore>(env_, std::move(store), registry_, "ff_ffs_meta");
   chunks_client_ = std::make_unique<StorageClient>(env_, *mgmt_);
   chunks_ = std::make_unique<ChainFileChunks>(*chunks_client_, *mgmt_);
   sessions_ = std::make_unique<ManagerSessions>(*mgmt_);
@@ -124,13 +136,21 @@ Task<Result<>> Daemon::start() {
   if (node_.mgmtd) FF_CO_TRY(co_await start_manager());
   if (node_.metad) FF_CO_TRY(co_await start_namespace());
   const net::Address& at = node_.address.planes.front();
-  std::vector<rpc::Service*> services;
+  stats_ = std::make_unique<NodeStats>(registry_, node_.id, [this]() -> std::uint64_t {
+    sample();
+    const HeartbeatSender* const sender = heartbeats();
+    return sender == nullptr ? 0 : sender->incarnation();
+  });
+  std::vector<rpc::Service*> services = {stats_.get()};
   if (manager_ != nullptr) services.push_back(manager_.get());
   if (names_ != nullptr) services.push_back(names_.get());
   if (node_.stored) {
-    storage_ = std::make_unique<StorageServer>(
-        env_, *mgmt_,
-        StorageServerOptions{.cluster = cluster_bytes(cluster_), .node = node_info(), .beside = services});
+    storage_ = std::make_unique<StorageServer>(env_, *mgmt_,
+                                               StorageServerOptions{.cluster = cluster_bytes(cluster_),
+                                                                    .node = node_info(),
+                                                                    .beside = services,
+                                                                    .target = {.registry = &registry_},
+                                                                    .server = {.registry = &registry_}});
     for (TargetFolder& folder : target_folders(cluster_, node_)) {
       const StoreIdentity identity{.cluster = cluster_.id, .target = folder.target, .generation = env_.rng().next()};
       const StoreOptions options = co_await empty_store_options(env_, cluster_, folder.path);
@@ -138,7 +158,7 @@ Task<Result<>> Daemon::start() {
     }
     FF_CO_TRY(co_await storage_->start(at));
   } else {
-    server_ = std::make_unique<rpc::Server>(env_);
+    server_ = std::make_unique<rpc::Server>(env_, rpc::ServerOptions{.registry = &registry_});
     for (rpc::Service* const service : services) FF_CO_TRY(server_->add(*service));
     FF_CO_TRY(co_await server_->listen(at));
     heartbeats_ = std::make_unique<HeartbeatSender>(
@@ -156,13 +176,49 @@ Task<Result<>> Daemon::start() {
   co_return {};
 }
 
-const HeartbeatSender& Daemon::heartbeats() const {
-  return storage_ != nullptr ? storage_->heartbeats() : *heartbeats_;
+const HeartbeatSender* Daemon::heartbeats() const {
+  return storage_ != nullptr ? &storage_->heartbeats() : heartbeats_.get();
+}
+
+void Daemon::sample() {
+  sampled_.begin();
+  const HeartbeatSender* const sender = heartbeats();
+  sample_node(sampled_, cli::build_version(), env_.now() - began_,
+              sender == nullptr ? runtime::Duration(0) : sender->serve_until() - env_.now());
+  if (storage_ != nullptr) {
+    for (const TargetFolder& folder : target_folders(cluster_, node_)) {
+      Target* const target = storage_->target(folder.target);
+      if (target == nullptr) {
+        sample_closed_target(sampled_, folder.target);
+      } else {
+        sample_target(sampled_, target->status());
+      }
+    }
+  }
+  if (manager_ != nullptr) {
+    sample_manager(sampled_, manager_->primary(), manager_->primary() ? manager_->routing() : Routing());
+  }
+  sampled_.end();
+}
+
+Result<> Daemon::health() const {
+  const HeartbeatSender* const sender = heartbeats();
+  if (sender == nullptr || !sender->may_serve())
+    return fail(Errc::kUnavailable, "no lease: the manager has not answered lately (is it up, and does it reach us?)");
+  if (manager_ != nullptr && !manager_->primary() && manager_->trouble()) return fail(*manager_->trouble());
+  if (storage_ == nullptr) return {};
+  for (const TargetFolder& folder : target_folders(cluster_, node_)) {
+    Target* const target = storage_->target(folder.target);
+    if (target == nullptr) return fail(Errc::kIo, fmt::format("{}: its store did not open", folder.path));
+    if (const std::string trouble = target->status().trouble(); !trouble.empty())
+      return fail(Errc::kIo, fmt::format("{}: {}", folder.path, trouble));
+  }
+  return {};
 }
 
 Task<Error> Daemon::ended() {
   while (true) {
-    if (const auto& refused = heartbeats().refused()) co_return *refused;
+    if (const auto& refused = heartbeats()->refused()) co_return *refused;
     if (const Result<> slept = co_await runtime::sleep(500ms); !slept) co_return slept.error();
   }
 }

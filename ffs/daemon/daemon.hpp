@@ -13,6 +13,7 @@
 #include <string>
 
 #include "ffs/cluster/cluster_file.hpp"
+#include "ffs/daemon/sampled_metrics.hpp"
 #include "ffs/storage/storage_server.hpp"
 #include "libcommon/kv/kv_store.hpp"
 
@@ -23,6 +24,7 @@ class StorageClient;
 class NamespaceService;
 class ChainFileChunks;
 class ManagerSessions;
+class NodeStats;
 
 // Opens stores of state.
 class StoreOpener {
@@ -66,6 +68,14 @@ class Daemon {
   runtime::Task<Error> ended();
   runtime::Task<void> stop();
 
+  // What the node counts, also served by NodeStats at its address. sample() brings up to date what only the parts know.
+  const metrics::Registry& registry() const noexcept { return registry_; }
+  void sample();
+  // Whether the node does its work: it has a lease, its targets are well, its manager reaches its state.
+  Result<> health() const;
+  // REQUIRES: start() has succeeded.
+  const rpc::Server& server() const noexcept { return storage_ != nullptr ? *storage_->server() : *server_; }
+
   const std::string& about() const noexcept { return about_; }  // a line for the log: roles, address
   // Null: not of a node with targets, or not yet. For tests, which look at what the targets hold.
   StorageServer* storage() const noexcept { return storage_.get(); }
@@ -75,13 +85,17 @@ class Daemon {
   runtime::Task<Result<>> start_manager();
   runtime::Task<Result<>> start_namespace();
   NodeInfo node_info() const;
-  const HeartbeatSender& heartbeats() const;
+  const HeartbeatSender* heartbeats() const;  // null: not yet
 
   runtime::Env& env_;
   const ClusterFile& cluster_;
   const ClusterNode& node_;
   StoreOpener& stores_;
   std::string about_;
+  const runtime::Time began_;
+  metrics::Registry registry_;  // before all that count there
+  SampledMetrics sampled_;
+  std::unique_ptr<NodeStats> stats_;
   std::unique_ptr<kv::KvStore> manager_store_, names_store_;
   std::unique_ptr<Manager> manager_;
   std::unique_ptr<MgmtClient> mgmt_;

@@ -62,6 +62,8 @@ class Manager final : public ManagerService {
   // Gives the lease up and ends all waits for routing. Handlers fail with kUnavailable from now on.
   runtime::Task<void> stop();
   bool primary() const noexcept;
+  // As get_routing() gives it while this manager is primary.
+  Routing routing() const { return make_routing(); }
   // Why this manager cannot be primary, last time it tried: the store is not reached, or is another cluster's.
   const std::optional<Error>& trouble() const noexcept { return trouble_; }
 

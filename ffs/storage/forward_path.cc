@@ -173,6 +173,7 @@ Task<Target::Outcome> Target::install_whole(std::shared_ptr<ForwardBatch> batch,
   const auto content = std::span<const std::byte>(batch->memory.span()).first(info->length);
   const AttemptPtr before = open_whole(*info);
   const auto done = co_await store_->install(*info, content);
+  if (done) metrics_.resync_received_bytes.add(content.size());
   if (stay != stay_) co_return Outcome{STALE_CHAIN, "the target left its chain"};
   if (!done) {
     if (before) {

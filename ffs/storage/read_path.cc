@@ -14,6 +14,7 @@ using runtime::Task;
 
 Task<ReadOpReply> Target::read(ReadOp op, bool relaxed, std::span<std::byte> into) {
   constexpr int kTries = 8;
+  const Stopwatch timed(env_, metrics_.read_latency);
   const ChunkId chunk = to_chunk(op.chunk());
   ReadOpReply reply;
   const auto answer = [&](StorageCode code, std::string detail = {}) {
@@ -81,6 +82,8 @@ Task<ReadOpReply> Target::read(ReadOp op, bool relaxed, std::span<std::byte> int
     reply.set_bytes(read->bytes);
     reply.set_version(read->version);
     reply.set_length(read->length);
+    metrics_.reads.add();
+    metrics_.read_bytes.add(read->bytes);
     co_return reply;
   }
   answer(BUSY, "the chunk changes faster than it can be read");

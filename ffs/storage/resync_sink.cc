@@ -101,6 +101,7 @@ Task<Result<SyncInstallReply>> Target::sync_install(rpc::ServerCall& call, const
   }
   const AttemptPtr was_open = open ? open_whole(*info) : open_of(chunk);
   const auto done = co_await store_->install(*info, content);
+  if (done) metrics_.resync_received_bytes.add(content.size());
   if (stay != stay_) co_return answer(STALE_CHAIN);
   if (!done) {
     if (was_open) {

@@ -241,6 +241,7 @@ Task<Result<std::uint64_t>> Target::send_image(std::shared_ptr<const RoutingView
     co_return fail(Errc::kUnavailable, fmt::format("{}: the successor answers {} {}", to_text(chunk),
                                                    StorageCode_Name(reply.code()), reply.detail()));
   sync_done_bytes_ += content.size();
+  metrics_.resync_sent_bytes.add(content.size());
   sync_left_bytes_ -= std::min<std::uint64_t>(sync_left_bytes_, content.size());
   co_return content.size();
 }

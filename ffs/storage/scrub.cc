@@ -13,6 +13,7 @@ using runtime::Task;
 Task<void> Target::scrub_loop() {
   for (;;) {
     if (!co_await scrub_round()) co_return;
+    ++scrub_rounds_;
     if (!co_await runtime::sleep(options_.scrub_pause)) co_return;
   }
 }

@@ -119,6 +119,7 @@ Task<StorageClient::ReadAnswer> StorageClient::ask_reads(const std::vector<ReadJ
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     const ChunkReadOp& wanted = *jobs[i]->op;
     ReadOp& op = *request.add_ops();
+    if (answer.targets[i] != jobs[i]->target) request.set_hedged(true);
     set(*op.mutable_chunk(), wanted.chunk);
     op.set_chain(number(wanted.chain));
     op.set_chain_version(view.chain(wanted.chain)->version);

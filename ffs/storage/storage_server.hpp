@@ -54,6 +54,7 @@ class StorageServer {
 
   Target* target(TargetId id) const;
   HeartbeatSender& heartbeats() noexcept { return *heartbeats_; }
+  const rpc::Server* server() const noexcept { return server_.get(); }  // null before start()
 
  private:
   runtime::Task<void> follow_routing();

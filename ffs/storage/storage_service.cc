@@ -46,6 +46,7 @@ Task<Result<ReadReply>> ChunkTargets::read(rpc::ServerCall& call, const ReadRequ
       one.set_code(NOT_SERVING);
       continue;
     }
+    if (request.hedged()) target->metrics().hedged_reads.add();
     tasks.push_back(target->read(op, request.relaxed(), memory.span().subspan(op.buffer_offset(), op.bytes())));
     which.push_back(i);
   }

@@ -17,9 +17,11 @@ Target::Target(TargetHost host, TargetId id, std::string path, std::unique_ptr<C
       path_(std::move(path)),
       options_(options),
       store_(std::move(store)),
+      metrics_(target_metrics(options_.registry, id_)),
       own_client_(env_.rng().next() | 1),
       scope_(env_) {
   life_.usable = true;
+  store_->measure_syncs(metrics_.sync_latency);
 }
 
 Target::~Target() = default;
@@ -255,6 +257,9 @@ TargetStatus Target::status() {
   out.set_serving(may_serve(life_, place_) && !stopping_ && !fenced());
   out.set_trouble(trouble_);
   out.set_scrubbed_bytes(scrubbed_bytes_);
+  out.set_scrub_rounds(scrub_rounds_);
+  out.set_open_updates(open_.size());
+  out.set_sync_left_bytes(sync_left_bytes_);
   out.set_repaired_chunks(repaired_chunks_);
   return out;
 }

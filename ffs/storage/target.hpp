@@ -26,6 +26,7 @@
 #include "ffs/storage/chunk_locks.hpp"
 #include "ffs/storage/replica_rules.hpp"
 #include "ffs/storage/storage.pb.h"
+#include "ffs/storage/target_metrics.hpp"
 #include "ffs/store/chunk_store.hpp"
 #include "libcommon/runtime/disk.hpp"
 #include "libcommon/runtime/scope.hpp"
@@ -57,6 +58,7 @@ struct TargetOptions {
   // This, or a twentieth of a small disk, stays free for updates that others have staged already.
   std::uint64_t reserve_bytes = 256ull << 20;
   Hazards hazards;
+  metrics::Registry* registry = nullptr;  // where the target counts; outlives it
 };
 
 // What a target needs of the process it lives in.
@@ -86,6 +88,7 @@ class Target {
 
   TargetId id() const noexcept { return id_; }
   ChunkStore& store() noexcept { return *store_; }
+  const TargetMetrics& metrics() const noexcept { return metrics_; }
   // Of updates that are being worked on.
   std::uint64_t update_bytes() const noexcept { return *update_bytes_; }
   TargetReport report();
@@ -255,6 +258,7 @@ class Target {
   const std::string path_;
   const TargetOptions options_;
   std::unique_ptr<ChunkStore> store_;
+  const TargetMetrics metrics_;
 
   std::shared_ptr<const RoutingView> view_;
   TargetLife life_;
@@ -281,7 +285,7 @@ class Target {
   std::uint64_t own_sequence_ = 0;
   ChainVersion synced_to_ = 0;  // chain version under which the successor was brought up to date
   std::uint64_t sync_done_bytes_ = 0, sync_left_bytes_ = 0;
-  std::uint64_t bad_chunks_ = 0, repaired_chunks_ = 0, scrubbed_bytes_ = 0;
+  std::uint64_t bad_chunks_ = 0, repaired_chunks_ = 0, scrubbed_bytes_ = 0, scrub_rounds_ = 0;
   struct Tombstone {
     ChunkVersion version = 0;
     runtime::Time seen{};

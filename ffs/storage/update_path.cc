@@ -72,6 +72,7 @@ ChunkUpdate to_update(const UpdateOp& op, std::span<const std::byte> bulk) {
 }
 
 Task<Result<UpdateReply>> Target::update(rpc::ServerCall& call, const UpdateRequest& request) {
+  const Stopwatch timed(env_, metrics_.update_latency);
   const auto batch = std::make_shared<UpdateBatch>();
   batch->request = request;
   for (int i = 0; i < request.ops_size(); ++i) batch->reply.add_ops()->set_code(BUSY);
@@ -326,6 +327,8 @@ Task<Target::Outcome> Target::stage(AttemptPtr attempt) {
     co_return Outcome{code_of(made.error()), made.error().message()};
   }
   attempt->staged = true;
+  metrics_.updates.add();
+  metrics_.update_bytes.add(attempt->update.data.size());
   attempt->length = made->length;
   attempt->chunk_crc = made->crc;
   co_return Outcome{STORAGE_OK, {}};

@@ -36,6 +36,7 @@
 #include <vector>
 
 #include "ffs/format/types.hpp"
+#include "libcommon/metrics/sharded.hpp"
 #include "libcommon/runtime/disk.hpp"
 #include "libcommon/runtime/env.hpp"
 
@@ -174,6 +175,8 @@ class ChunkStore {
   // Reads and verifies one chunk from the disk; kCorrupt marks it bad.
   virtual runtime::Task<Result<>> verify(ChunkId chunk) = 0;
 
+  // Where to record how long syncs of the disk take, from now on.
+  virtual void measure_syncs(metrics::Recorder) {}
   virtual SpaceUse space() const noexcept = 0;
   // The first write or sync error; the store takes no updates any more.
   virtual std::optional<Error> failed() const = 0;

@@ -125,7 +125,10 @@ Task<Result<>> LocalChunkStore::flush() {
 
 Task<Result<>> LocalChunkStore::write_batch(Queue batch, std::uint32_t flags) {
   FF_CO_TRY(co_await journal_.append(std::move(batch.records), flags));
-  co_return co_await journal_.sync();
+  const runtime::Time begun = env_.now();
+  Result<> synced = co_await journal_.sync();
+  syncs_.record(env_.now() - begun);
+  co_return synced;
 }
 
 }  // namespace ff::ffs

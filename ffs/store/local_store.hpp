@@ -50,6 +50,7 @@ class LocalChunkStore final : public ChunkStore {
   Result<> purge(ChunkId chunk) override;
   runtime::Task<Result<>> sync() override;
   runtime::Task<Result<>> verify(ChunkId chunk) override;
+  void measure_syncs(metrics::Recorder into) override { syncs_ = into; }
   SpaceUse space() const noexcept override;
   std::optional<Error> failed() const override { return failed_; }
   runtime::Task<Result<>> stop() override;
@@ -193,6 +194,7 @@ class LocalChunkStore final : public ChunkStore {
   bool checkpoint_runs_ = false;
   bool checkpoint_wanted_ = false;
   std::uint64_t cut_position_ = 0;
+  metrics::Recorder syncs_;
   runtime::Scope scope_;
 };
 

@@ -57,9 +57,8 @@ class Site:
         text = text.replace('\nnodes:', '\nstored:\n  capacity: 256MiB\n  journal: 4MiB\nnodes:')
         self.file = self.folder / 'cluster.yaml'
         self.file.write_text(text)
-        key = self.folder / 'cluster.key'
-        key.touch(mode=0o600)
-        key.write_text(f'ffkey1 {random.randbytes(32).hex()}\n')
+        subprocess.run([FFS, 'key', 'generate', self.folder / 'cluster.key'], check=True, stdout=subprocess.DEVNULL,
+                       timeout=30)
         self.nodes = [int(n) for n in re.findall(r'^  - (\d+) ', text, re.MULTILINE)]
         self.environment = dict(os.environ, FF_CLUSTER=str(self.file))
         self.log = open(self.folder / 'log', 'wb')

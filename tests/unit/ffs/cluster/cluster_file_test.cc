@@ -53,6 +53,32 @@ TEST(ClusterFile, KeepsStateInAFolderOrInEtcd) {
   EXPECT_EQ(file->metad_store.folder, "/var/meta");
 }
 
+TEST(ClusterFile, ANodeMayHaveAMetricsPage) {
+  const auto file =
+      parse(kHead +
+            "nodes:\n  - 1 10.0.0.1:9601 mgmtd,metad metrics=127.0.0.1:9701\n"
+            "  - 2 10.0.0.2:9601 stored metrics=[::1]:9701 /disk/a\n  - 3 10.0.0.3:9601 stored ./metrics=b\n");
+  ASSERT_TRUE(file) << file.error().message();
+  EXPECT_EQ(file->nodes[0].metrics, net::Address::tcp("127.0.0.1", 9701));
+  EXPECT_EQ(file->nodes[1].metrics, net::Address::tcp("::1", 9701));
+  EXPECT_EQ(file->nodes[1].folders, (std::vector<std::string>{"/disk/a"}));
+  EXPECT_FALSE(file->nodes[2].metrics);
+  EXPECT_EQ(file->nodes[2].folders, (std::vector<std::string>{"/etc/ff/metrics=b"}));
+}
+
+TEST(ClusterFile, RefusesAMetricsPageThatCannotBeServed) {
+  const auto with = [](const std::string& page) {
+    return message_of(kHead + "nodes:\n  - 1 127.0.0.1:9601 mgmtd,metad,stored " + page + " /x\n");
+  };
+  EXPECT_THAT(with("metrics="), HasSubstr("nodes"));
+  EXPECT_THAT(with("metrics=localhost:9701"), HasSubstr("not an IP address"));
+  EXPECT_THAT(with("metrics=127.0.0.1:0"), HasSubstr("not an IP address"));
+  EXPECT_THAT(with("metrics=*:9701"), HasSubstr("not an IP address"));
+  EXPECT_THAT(with("metrics=unix:/x"), HasSubstr("not an IP address"));
+  EXPECT_THAT(with("metrics=127.0.0.1:9601"), HasSubstr("twice"));
+  EXPECT_THAT(with("metrics=127.0.0.1:9701 metrics=127.0.0.1:9702"), HasSubstr("metrics= twice"));
+}
+
 TEST(ClusterFile, TargetNumbersAreStableAndDistinct) {
   EXPECT_EQ(number(target_id(NodeId{2}, 0, 0)), (2u << 24) + (1u << 12) + 1u);
   EXPECT_EQ(number(target_id(NodeId{2}, 1, 4)), (2u << 24) + (2u << 12) + 5u);
