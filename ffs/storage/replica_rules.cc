@@ -6,12 +6,23 @@ namespace {
 
 ChunkVersion committed(const std::optional<ChunkInfo>& chunk) noexcept { return chunk ? chunk->version : 0; }
 
+// Versions begin anew when a removed chunk is forgotten: then what the client knew says nothing.
+ChunkVersion known_of(ChunkVersion version, const HeadUpdate& update) noexcept {
+  return update.known_version > version ? 0 : update.known_version;
+}
+
 // May the tag have been here and been forgotten since? Every update that was committed since the client knew
 // `known_version` is remembered if they are no more than the memory holds.
 bool may_be_forgotten(const ChunkInfo& chunk, const HeadUpdate& update) noexcept {
-  // Versions begin anew when a removed chunk is forgotten: then what the client knew says nothing.
-  const ChunkVersion known = update.known_version > chunk.version ? 0 : update.known_version;
-  return update.retry && chunk.version > known + kRememberedUpdates;
+  return update.retry && chunk.version > known_of(chunk.version, update) + kRememberedUpdates;
+}
+
+// If the client loses the answer and asks again, can it be told whether the update was done? It then has as many other
+// updates as the memory holds beside what came since `known_version`; the one before it in the client's window is fine.
+bool knows_too_little(const std::optional<ChunkInfo>& chunk, const HeadUpdate& update) noexcept {
+  const ChunkVersion here = committed(chunk);
+  const bool wrong = update.known_version > here;  // it was removed and forgotten since
+  return update.must_know && !update.retry && (wrong || here > known_of(here, update) + 1);
 }
 
 }  // namespace
@@ -41,6 +52,7 @@ HeadDecision decide_update(const std::optional<ChunkInfo>& chunk, const std::opt
     return {HeadAction::kNothingDone, committed(chunk)};
   // The client knew the chunk: it was removed and forgotten since, and the update may have come before that.
   if (!chunk && update.retry && update.known_version > 0) return {HeadAction::kUncertain, 0};
+  if (knows_too_little(chunk, update)) return {HeadAction::kTellVersion, committed(chunk)};
   return {HeadAction::kApply, committed(chunk) + 1};
 }
 

@@ -33,6 +33,7 @@ struct HeadUpdate {
   ChunkVersion known_version = 0;  // of the chunk, when the client first sent it
   std::uint64_t truncate_epoch = 0;
   std::uint32_t chunk_bytes = 0;
+  bool must_know = false;   // see UpdateOp
   bool older_only = false;  // leave alone what has this epoch or a later one
 };
 
@@ -42,6 +43,7 @@ enum class HeadAction : std::uint8_t {
   kResume,       // it is open as `version`: drive that to its end
   kFinishFirst,  // another update is open: drive it to its end, then ask again
   kUncertain,
+  kTellVersion,  // nothing yet: the client must know `version` before
   kStaleEpoch,
   kWrongSize,   // the chunk's size for its whole life is another
   kNothingDone  // removing what is not there, or what `older_only` leaves alone: success, nothing to do

@@ -32,6 +32,7 @@
 
 #include "ffs/mgmt/routing.hpp"
 #include "ffs/storage/read_hedge.hpp"
+#include "ffs/storage/update_window.hpp"
 #include "ffs/store/chunk_store.hpp"
 #include "libcommon/runtime/env.hpp"
 #include "libcommon/runtime/sync.hpp"
@@ -145,7 +146,7 @@ class StorageClient {
   std::vector<TargetId> alternatives(const std::vector<ReadJob*>& jobs, const RoutingView& view);
   void apply(const std::vector<ReadJob*>& jobs, const ReadAnswer& answer, const RoutingView& view);
   // Of one chain.
-  runtime::Task<Result<>> run_updates(std::vector<UpdateJob*> jobs, runtime::Time deadline);
+  runtime::Task<Result<>> run_updates(std::vector<UpdateJob*> jobs, UpdateWindow::Turns& turns, runtime::Time deadline);
   runtime::Task<Result<>> send_updates(std::vector<UpdateJob*> jobs, std::shared_ptr<const RoutingView> view,
                                        runtime::Time deadline);
   void learn(ChunkId chunk, ChunkVersion version);
@@ -162,6 +163,7 @@ class StorageClient {
   std::unique_ptr<StoragePeers> peers_;
   runtime::Semaphore requests_;
   ReadHedge hedge_;
+  UpdateWindow window_;
   std::map<NodeId, std::uint64_t> outstanding_;  // bytes asked of each node and not yet answered
   // Of chunks that were read or updated lately: what a repeated update tells the storage about when it was new.
   std::map<ChunkId, ChunkVersion> known_;

@@ -34,10 +34,12 @@ struct StorageClient::ReadJob {
 
 struct StorageClient::UpdateJob {
   const ChunkUpdateOp* op = nullptr;
+  std::size_t index = 0;  // among those of the call
   Result<ChunkUpdated> result = ChunkUpdated{};
   bool done = false;
-  bool sent = false;   // at least once
-  bool maybe = false;  // it may have taken effect
+  bool sent = false;   // in an attempt that was not refused for sure: it may have taken effect
+  bool again = false;  // to be sent once more at once
+  bool told = false;   // what the chunk's version is, once: others may change it all the time
   std::uint32_t refusals = 0;
   UpdateTag tag;
   std::uint32_t crc = 0;

@@ -46,13 +46,18 @@ void StorageClient::learn(ChunkId chunk, ChunkVersion version) {
 
 Task<std::vector<Result<ChunkUpdated>>> StorageClient::update(std::vector<ChunkUpdateOp> ops) {
   const runtime::Time until = deadline(co_await runtime::current_context());
+  std::vector<ChunkId> chunks;
+  for (const ChunkUpdateOp& op : ops) chunks.push_back(op.chunk);
+  UpdateWindow::Turns turns = window_.enter(chunks);
   std::vector<UpdateJob> jobs(ops.size());
   std::map<ChainId, std::vector<UpdateJob*>> by_chain;
   for (std::size_t i = 0; i < ops.size(); ++i) {
     UpdateJob& job = jobs[i];
     job.op = &ops[i];
+    job.index = i;
     if (auto good = check(ops[i]); !good) {
       job.finish(fail(good.error()));
+      turns.end(i);
       continue;
     }
     job.tag = {client_, ++sequence_};
@@ -60,7 +65,7 @@ Task<std::vector<Result<ChunkUpdated>>> StorageClient::update(std::vector<ChunkU
     by_chain[ops[i].chain].push_back(&job);
   }
   std::vector<Task<Result<>>> chains;
-  for (auto& [chain, group] : by_chain) chains.push_back(run_updates(std::move(group), until));
+  for (auto& [chain, group] : by_chain) chains.push_back(run_updates(std::move(group), turns, until));
   (void)co_await runtime::when_all(std::move(chains));
   std::vector<Result<ChunkUpdated>> out;
   out.reserve(jobs.size());
@@ -68,8 +73,16 @@ Task<std::vector<Result<ChunkUpdated>>> StorageClient::update(std::vector<ChunkU
   co_return out;
 }
 
-Task<Result<>> StorageClient::run_updates(std::vector<UpdateJob*> jobs, runtime::Time deadline) {
+Task<Result<>> StorageClient::run_updates(std::vector<UpdateJob*> jobs, UpdateWindow::Turns& turns,
+                                          runtime::Time deadline) {
   Attempts attempts;
+  const auto give_up = [&](const Error& why) {
+    for (UpdateJob* const job : jobs) {
+      if (job->done) continue;
+      job->finish(fail(job->sent ? Errc::kTimeout : Errc::kUnavailable,
+                       fmt::format("update {}: {}: {}", to_text(job->op->chunk), job->why, why.message())));
+    }
+  };
   for (;;) {
     // Of each chunk the first that is not done: in the order given, also when some must be repeated.
     std::vector<UpdateJob*> round;
@@ -84,23 +97,30 @@ Task<Result<>> StorageClient::run_updates(std::vector<UpdateJob*> jobs, runtime:
         if (!job->done) job->finish(fail(Errc::kNotFound, fmt::format("chain {}: no such chain", number(chain))));
       co_return {};
     }
+    for (const UpdateJob* const job : round) {
+      if (turns.may_begin(job->index)) continue;
+      const auto turn = co_await runtime::with_timeout(deadline - env_.now(), "earlier updates of the chunk",
+                                                       turns.begin(job->index));
+      if (!turn) {
+        give_up(turn.error());
+        co_return {};
+      }
+    }
     if (view) {
       std::vector<Task<Result<>>> requests;
       for (auto& packed : pack(round, options_.request_ops, options_.request_bytes))
         requests.push_back(send_updates(std::move(packed.jobs), view, deadline));
       (void)co_await runtime::when_all(std::move(requests));
     }
-    if (std::ranges::all_of(round, &UpdateJob::done)) {
+    for (const UpdateJob* const job : round)
+      if (job->done) turns.end(job->index);
+    if (std::ranges::all_of(round, [](const UpdateJob* job) { return job->done || job->again; })) {
       attempts.failures = 0;
       continue;
     }
     attempts.stale = true;
     if (auto go_on = co_await pause(attempts, view ? view->version() : 0, deadline); !go_on) {
-      for (UpdateJob* const job : jobs) {
-        if (job->done) continue;
-        job->finish(fail(job->maybe ? Errc::kTimeout : Errc::kUnavailable,
-                         fmt::format("update {}: {}: {}", to_text(job->op->chunk), job->why, go_on.error().message())));
-      }
+      give_up(go_on.error());
       co_return {};
     }
   }
@@ -128,6 +148,7 @@ Task<Result<>> StorageClient::send_updates(std::vector<UpdateJob*> jobs, std::sh
       const auto known = known_.find(job->op->chunk);
       job->known = known == known_.end() ? 0 : known->second;
     }
+    job->again = false;
     UpdateOp& op = *request.add_ops();
     set(*op.mutable_chunk(), job->op->chunk);
     op.set_type(to_type(job->op->kind));
@@ -137,6 +158,7 @@ Task<Result<>> StorageClient::send_updates(std::vector<UpdateJob*> jobs, std::sh
     set(*op.mutable_tag(), job->tag);
     op.set_retry(job->sent);
     op.set_known_version(job->known);
+    op.set_must_know(!job->told);
     if (job->op->kind == UpdateKind::kTruncate) op.set_length(job->op->length);
     if (job->op->kind == UpdateKind::kWrite) {
       op.set_offset(job->op->offset);
@@ -145,8 +167,6 @@ Task<Result<>> StorageClient::send_updates(std::vector<UpdateJob*> jobs, std::sh
       op.set_crc(job->crc);
       bytes += job->op->data.size();
     }
-    job->sent = true;
-    job->maybe = true;
   }
   const bool direct = contiguous(jobs);
   std::vector<std::byte> gathered(direct ? 0 : bytes);
@@ -162,20 +182,24 @@ Task<Result<>> StorageClient::send_updates(std::vector<UpdateJob*> jobs, std::sh
       direct ? std::span<const std::byte>(jobs.front()->op->data.data(), bytes) : std::span<const std::byte>(gathered);
   const NodeId node{view->target(*head)->node()};
   outstanding_[node] += bytes;
+  bool may_have_run = true;
   const auto reply = co_await ChunksClient(*client).update(request, {.timeout = left,
                                                                      .attempts = 1,
                                                                      .wait_for_connection = false,
                                                                      .traffic = net::TrafficClass::kStorage,
-                                                                     .bulk_send = memory});
+                                                                     .bulk_send = memory,
+                                                                     .may_have_run = &may_have_run});
   outstanding_[node] -= bytes;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     UpdateJob& job = *jobs[i];
     if (!reply || reply->ops_size() != request.ops_size()) {
+      job.sent = job.sent || reply || may_have_run;
       job.why = reply ? "an answer that makes no sense" : reply.error().message();
       continue;
     }
     const UpdateOpReply& one = reply->ops(static_cast<int>(i));
     job.why = fmt::format("target {}: {} {}", number(*head), StorageCode_Name(one.code()), one.detail());
+    job.sent = job.sent || !one.untouched();
     switch (one.code()) {
       case STORAGE_OK:
         known_.erase(job.op->chunk);  // the version may be lower: a chunk that was removed and forgotten begins anew
@@ -188,6 +212,11 @@ Task<Result<>> StorageClient::send_updates(std::vector<UpdateJob*> jobs, std::sh
       case NO_SPACE:
       case CORRUPT:
         if (++job.refusals >= kRefusalsMost) job.finish(fail(error_of(one.code(), job.why)));
+        break;
+      case TELL_VERSION:
+        known_.erase(job.op->chunk);
+        learn(job.op->chunk, one.version());
+        job.told = job.again = true;
         break;
       default: break;
     }

@@ -75,7 +75,11 @@ Task<Result<UpdateReply>> Target::update(rpc::ServerCall& call, const UpdateRequ
   const Stopwatch timed(env_, metrics_.update_latency);
   const auto batch = std::make_shared<UpdateBatch>();
   batch->request = request;
-  for (int i = 0; i < request.ops_size(); ++i) batch->reply.add_ops()->set_code(BUSY);
+  for (int i = 0; i < request.ops_size(); ++i) {
+    UpdateOpReply& reply = *batch->reply.add_ops();
+    reply.set_code(BUSY);
+    reply.set_untouched(true);
+  }
   batch->admitted = admit_bytes(call.bulk_send_bytes());
   if (!batch->admitted) co_return std::move(batch->reply);
   FF_CO_TRY(co_await pull_updates(call, env_.disk(), batch->memory));
@@ -150,6 +154,7 @@ Task<void> Target::run_round(std::shared_ptr<UpdateBatch> batch, std::vector<std
                                                  .known_version = op.known_version(),
                                                  .truncate_epoch = op.truncate_epoch(),
                                                  .chunk_bytes = op.chunk_bytes(),
+                                                 .must_know = op.must_know(),
                                                  .older_only = op.older_only()},
                                                 options_.hazards);
     reply.set_version(decision.version);
@@ -165,6 +170,7 @@ Task<void> Target::run_round(std::shared_ptr<UpdateBatch> batch, std::vector<std
         reply.set_detail("an earlier update of the chunk is not finished yet");
         break;
       case HeadAction::kUncertain: reply.set_code(UNCERTAIN); break;
+      case HeadAction::kTellVersion: reply.set_code(TELL_VERSION); break;
       case HeadAction::kStaleEpoch: reply.set_code(STALE_EPOCH); break;
       case HeadAction::kWrongSize:
         reply.set_code(STORAGE_INVALID);
@@ -199,6 +205,7 @@ Task<void> Target::run_round(std::shared_ptr<UpdateBatch> batch, std::vector<std
   const std::vector<Outcome> outcomes = co_await drive(attempts, batch->deadline);
   for (std::size_t k = 0; k < which.size(); ++k) {
     UpdateOpReply& reply = reply_of(which[k]);
+    reply.set_untouched(false);
     reply.set_code(outcomes[k].code);
     reply.set_detail(outcomes[k].detail);
     reply.set_version(attempts[k]->update.version);

@@ -31,6 +31,8 @@ struct CallOptions {
   std::span<std::byte> bulk_receive = {};
   // How many bytes of bulk_receive have been filled, when the call has succeeded; may be null.
   std::uint64_t* bulk_received = nullptr;
+  // Set when the call has failed: whether an attempt may have reached the handler; may be null.
+  bool* may_have_run = nullptr;
 
   // For services that keep keys themselves, across restarts and replicas (ServerCall::key()): repeated on any start of
   // the server, and the same when the caller repeats the operation in another call. Without it, calls of methods that

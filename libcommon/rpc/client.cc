@@ -29,6 +29,7 @@ struct Client::Operation {
   PendingCall pending;
   IdempotencyKey key;
   bool key_entered = false;
+  bool may_have_run = false;  // an attempt that failed
   // The start of the server that may have seen the key; 0: none.
   bool seen = false;
   std::uint64_t seen_instance = 0;
@@ -102,6 +103,7 @@ runtime::Task<Result<>> Client::call(const MethodInfo& method, const google::pro
       }
     }
     if (result) break;
+    op.may_have_run = op.may_have_run || op.pending.failure.may_have_run;
     result = co_await retry(op, std::move(result).error());
     if (!result) break;
   }
@@ -114,6 +116,7 @@ runtime::Task<Result<>> Client::call(const MethodInfo& method, const google::pro
       *options.bulk_received = options.bulk_receive.size() > kInlineBulkBytesMax ? op.arrived : op.pending.received;
     co_return result;
   }
+  if (options.may_have_run != nullptr) *options.may_have_run = op.may_have_run;
   co_return fail(std::move(result).error().context(fmt::format("{} at {}", method.full_name(), peer_.text())));
 }
 

@@ -86,6 +86,29 @@ TEST(DecideUpdate, WhatAClientKnewOfAForgottenChunkProvesNothing) {
   EXPECT_EQ(head(again, std::nullopt, what), HeadAction::kApply);
 }
 
+// Otherwise a client that never had to do with the chunk would hear UNCERTAIN whenever a node dies while it writes.
+TEST(DecideUpdate, TellsTheVersionToWhoKnowsTooLittleToRepeatTheUpdate) {
+  HeadUpdate what = update();
+  what.must_know = true;
+  EXPECT_EQ(head(chunk(), std::nullopt, what), HeadAction::kApply);
+  what.known_version = 4;  // the one update between may be its own
+  EXPECT_EQ(head(chunk(), std::nullopt, what), HeadAction::kApply);
+  what.known_version = 3;
+  EXPECT_EQ(head(chunk(), std::nullopt, what), HeadAction::kTellVersion);
+  EXPECT_EQ(decide_update(chunk(), std::nullopt, what).version, 5u);
+  what.known_version = 0;
+  EXPECT_EQ(head(chunk(), std::nullopt, what), HeadAction::kTellVersion);
+  EXPECT_EQ(head(std::nullopt, std::nullopt, what), HeadAction::kApply) << "a new chunk";
+  what.known_version = 500;
+  EXPECT_EQ(head(chunk(), std::nullopt, what), HeadAction::kTellVersion) << "it was forgotten since";
+  EXPECT_EQ(head(std::nullopt, std::nullopt, what), HeadAction::kTellVersion) << "it was forgotten since";
+  what.must_know = false;  // it has been told
+  EXPECT_EQ(head(chunk(), std::nullopt, what), HeadAction::kApply);
+  what.must_know = what.retry = true;  // too late
+  what.known_version = 0;
+  EXPECT_EQ(head(chunk(), std::nullopt, what), HeadAction::kUncertain);
+}
+
 TEST(DecideUpdate, RefusesEarlierEpochsAndOtherSizes) {
   HeadUpdate what = update();
   what.truncate_epoch = 2;
