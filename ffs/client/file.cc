@@ -193,6 +193,7 @@ Task<Result<std::vector<Extent>>> File::write_extents(std::uint64_t offset, std:
   }
   wrote_ = true;
   const auto results = co_await fs_.storage().update(std::move(ops));
+  wrote_ = true;  // a sync() that came meanwhile did not know of these
   std::vector<Extent> refused;
   std::uint64_t end = 0;
   for (std::size_t i = 0; i < extents.size(); ++i) {
@@ -267,10 +268,7 @@ Task<Result<>> File::truncate(std::uint64_t size) {
   co_return {};
 }
 
-Task<Result<>> File::sync() {
-  if (!wrote_) co_return {};
-  co_return co_await settle(false);
-}
+Task<Result<>> File::sync() { co_return co_await settle(false); }
 
 Task<Result<>> File::close() {
   if (!writes_) co_return {};
@@ -313,6 +311,8 @@ Task<Result<bool>> File::settle_doubt() {
 
 Task<Result<>> File::settle(bool close) {
   FF_CO_TRY_ASSIGN(const auto lock, co_await moving_.lock());
+  // Only now: what another sync() has taken is not durable before that one is done.
+  if (!close && !wrote_) co_return {};
   for (int turn = 0; turn < kTruncatedTurns; ++turn) {
     FF_CO_TRY(co_await settle_once(close));
     FF_CO_TRY_ASSIGN(const bool more, co_await settle_doubt());
