@@ -3,18 +3,15 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "ffs/store/block_space.hpp"
 #include "ffs/store/chunk_store.hpp"
+#include "ffs/store/overlay.hpp"
 
 namespace ff::ffs {
-
-// Bytes of whole checksum blocks, by their index in the chunk, that are in the journal and not yet in the block.
-using Overlay = std::map<std::uint32_t, std::shared_ptr<const std::vector<std::byte>>>;
 
 struct StoredContent {
   BlockRef block;

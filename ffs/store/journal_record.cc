@@ -136,7 +136,7 @@ Result<PendingState> get_pending(StoreDecoder& in, std::uint32_t checksum_bytes)
   for (std::uint32_t i = 0; i < own && in.ok(); ++i) {
     const auto index = in.get<std::uint32_t>();
     const auto bytes = in.bytes(checksum_bytes);
-    if (in.ok()) state.own[index] = std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end());
+    if (in.ok()) state.own.set(index, std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end()));
   }
   if (!in.ok()) return bad_record("a pending update is cut short");
   return state;
@@ -153,7 +153,7 @@ Result<StateRecord> get_state(StoreDecoder& in, std::uint8_t flags, std::uint32_
   if ((flags & kHasPending) != 0) {
     FF_TRY_ASSIGN(out.pending, get_pending(in, checksum_bytes));
     FF_TRY_ASSIGN(out.pending_content, get_content(in, base, checksum_bytes));
-    if (!out.pending->own.empty() && out.pending->own.rbegin()->first >= out.pending_content.crcs.size()) {
+    if (!out.pending->own.empty() && out.pending->own.back().first >= out.pending_content.crcs.size()) {
       return bad_record("a record has bytes beyond its length");
     }
   }

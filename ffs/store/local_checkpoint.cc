@@ -105,10 +105,10 @@ Task<Result<>> LocalChunkStore::write_tables(const Checkpoint& checkpoint, std::
 void LocalChunkStore::drop_applied(const Checkpoint& checkpoint) {
   const auto without = [](const ContentRef& content, const Overlay& applied) -> ContentRef {
     auto out = std::make_shared<StoredContent>(*content);
-    for (const auto& [index, bytes] : applied) {
-      const auto it = out->overlay.find(index);
-      if (it != out->overlay.end() && it->second == bytes) out->overlay.erase(it);
-    }
+    out->overlay.erase_if([&](const Overlay::Entry& entry) {
+      const auto it = applied.find(entry.first);
+      return it != applied.end() && it->second == entry.second;
+    });
     return out;
   };
   for (const Captured& captured : checkpoint.chunks) {

@@ -105,7 +105,7 @@ void LocalChunkStore::replay_state(Recovery& recovery, JournalRecord record) con
     after.pending = std::move(state.pending);
     after.pending_content.content = std::move(state.pending_content);
     if (after.committed) after.pending_content.overlay = kept(after.committed_content, after.pending_content.content);
-    for (const auto& [index, bytes] : after.pending->own) after.pending_content.overlay[index] = bytes;
+    for (const auto& [index, bytes] : after.pending->own) after.pending_content.overlay.set(index, bytes);
   }
   recovery.replayed[record.chunk] = std::move(after);
 }

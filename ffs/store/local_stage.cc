@@ -234,8 +234,8 @@ Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_inline(ContentR
   for (std::uint32_t i = 0; i < patch.count; ++i) {
     const auto bytes = patch.bytes.subspan(std::size_t{i} * unit, unit);
     auto block = std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end());
-    out.own[patch.first + i] = block;
-    content->overlay[patch.first + i] = std::move(block);
+    out.own.set(patch.first + i, block);
+    content->overlay.set(patch.first + i, std::move(block));
   }
   out.content = std::move(content);
   co_return out;
@@ -311,7 +311,9 @@ Task<void> LocalChunkStore::run_block_syncs(unsigned size_class) {
   BlockSync& sync = block_syncs_[size_class];
   while (sync.ended < sync.wanted && !failed_) {
     const std::uint64_t number = ++sync.begun;
+    const runtime::Time sync_begun = env_.now();
     const Result<> synced = co_await files_->blocks(size_class).sync();
+    syncs_.record(env_.now() - sync_begun);
     if (!synced && (co_await runtime::current_context()).cancelled()) break;
     if (!synced) fail_store(synced.error());
     if (synced) sync.ended = number;
