@@ -10,8 +10,7 @@
 namespace ff::bench {
 
 cli::Command net_all_to_all_command(const Arguments& arguments) {
-  struct Options : NetOptions {
-    std::int64_t depth = 8;
+  struct Options : StreamOptions {
     bool gbits = false;
   };
   const auto options = std::make_shared<Options>();
@@ -21,13 +20,8 @@ cli::Command net_all_to_all_command(const Arguments& arguments) {
   command.description = "All ordered pairs at once: the sum, each pair, and fairness (the slowest pair / the fastest).";
   options->where.add_to(command, false);
   options->how.add_to(command);
-  options->sizes.add_to(command, "128KiB (ff: 1MiB)");
-  command.options.push_back({.names = "-t,--tx-depth",
-                             .target = &options->depth,
-                             .help = "ff: pushes under way on each connection",
-                             .value_name = "N",
-                             .min = 1,
-                             .max = 1024});
+  options->sizes.add_to(command, kStreamSizes);
+  options->add_depth_to(command);
   command.options.push_back({.names = "--report-gbits", .target = &options->gbits, .help = "Text also tells Gb/s"});
   options->measure.add_to(command);
   command.examples = {{"ffbench net all2all --local 4", "four processes of this machine"},
@@ -35,11 +29,7 @@ cli::Command net_all_to_all_command(const Arguments& arguments) {
   command.exit_codes = kNetExitCodes;
   command.run = [options, arguments]() -> Result<int> {
     FF_TRY_ASSIGN(ClusterOptions cluster, options->where.options(false, 2));
-    FF_TRY_ASSIGN(NetPlan plan, options->how.plan());
-    const bool ff = plan.test.transport() == NET_FF;
-    FF_TRY_ASSIGN(plan.sizes, options->sizes.sizes(ff ? kMiB : 128 * kKiB, kTestMessageBytesMax));
-    cluster.planes = options->how.planes;
-    plan.test.set_depth(static_cast<std::uint32_t>(ff ? options->depth : 1));
+    FF_TRY_ASSIGN(const NetPlan plan, options->plan(cluster));
     return run_net_session(
         "net all2all", options->measure, arguments, cluster, [&](Cluster& c) { return all_to_all_cases(c, plan); },
         [&](const Document& document, const auto&, bool text) { print_gbits(document, text && options->gbits); });

@@ -8,7 +8,6 @@
 
 #include "ffbench/cmd/net_options.hpp"
 #include "ffbench/net/mesh.hpp"
-#include "libcommon/base/byte_size.hpp"
 
 namespace ff::bench {
 namespace {
@@ -39,9 +38,8 @@ void print_mesh(const Document& document, const std::vector<AgentPeer>& agents, 
 }  // namespace
 
 cli::Command net_mesh_command(const Arguments& arguments) {
-  struct Options : NetOptions {
+  struct Options : StreamOptions {
     cli::ByteSize latency_bytes{64};
-    std::int64_t depth = 8;
     bool at_once = false;
   };
   const auto options = std::make_shared<Options>();
@@ -66,12 +64,7 @@ cli::Command net_mesh_command(const Arguments& arguments) {
                              .help = "Size of the messages of latency",
                              .min = 1,
                              .max = 4194304});
-  command.options.push_back({.names = "-t,--tx-depth",
-                             .target = &options->depth,
-                             .help = "ff: pushes under way on each connection",
-                             .value_name = "N",
-                             .min = 1,
-                             .max = 1024});
+  options->add_depth_to(command);
   command.options.push_back({.names = "--at-once",
                              .target = &options->at_once,
                              .help = "Pairs that share no host at the same time: quicker, and loads the switches"});
@@ -82,12 +75,8 @@ cli::Command net_mesh_command(const Arguments& arguments) {
   command.run = [options, arguments]() -> Result<int> {
     FF_TRY_ASSIGN(ClusterOptions cluster, options->where.options(false, 2));
     MeshPlan plan;
-    FF_TRY_ASSIGN(plan.net, options->how.plan());
-    const bool ff = plan.net.test.transport() == NET_FF;
-    FF_TRY_ASSIGN(plan.net.sizes, options->sizes.sizes(ff ? kMiB : 128 * kKiB, kTestMessageBytesMax));
+    FF_TRY_ASSIGN(plan.net, options->plan(cluster));
     if (plan.net.sizes.size() != 1) return fail(Errc::kInvalidArgument, "--size: mesh takes one size");
-    cluster.planes = options->how.planes;
-    plan.net.test.set_depth(static_cast<std::uint32_t>(ff ? options->depth : 1));
     plan.latency_bytes = options->latency_bytes.bytes;
     plan.at_once = options->at_once;
     return run_net_session(

@@ -237,6 +237,24 @@ Result<std::vector<std::uint64_t>> NetSizes::sizes(std::uint64_t otherwise, std:
   return sizes;
 }
 
+void StreamOptions::add_depth_to(cli::Command& command) {
+  command.options.push_back({.names = "-t,--tx-depth",
+                             .target = &depth,
+                             .help = "ff: pushes under way on each connection",
+                             .value_name = "N",
+                             .min = 1,
+                             .max = 1024});
+}
+
+Result<NetPlan> StreamOptions::plan(ClusterOptions& cluster) const {
+  FF_TRY_ASSIGN(NetPlan plan, how.plan());
+  const bool ff = plan.test.transport() == NET_FF;
+  FF_TRY_ASSIGN(plan.sizes, sizes.sizes(ff ? kMiB : 128 * kKiB, kTestMessageBytesMax));
+  plan.test.set_depth(static_cast<std::uint32_t>(ff ? depth : 1));
+  cluster.planes = how.planes;
+  return plan;
+}
+
 Result<int> run_net_session(const std::string& name, const MeasureOptions& measure, const Arguments& arguments,
                             const ClusterOptions& cluster_options, const MakeNetCases& make_cases,
                             const PrintMore& more) {

@@ -23,7 +23,7 @@ cli::Command net_mesh_command(const Arguments& arguments);
 
 std::vector<std::string> traffic_class_names();
 
-// NetWhere the agents are.
+// Where the agents are.
 struct NetWhere {
   bool local = false;
   std::int64_t netns = 0;
@@ -42,7 +42,7 @@ struct NetWhere {
   Result<ClusterOptions> options(bool pair, std::size_t least) const;
 };
 
-// NetHow bytes travel.
+// How bytes travel.
 struct NetHow {
   std::string transport = "tcp";
   std::int64_t connections = 1;
@@ -57,7 +57,7 @@ struct NetHow {
   Result<NetPlan> plan() const;
 };
 
-// NetSizes of messages: a list, or a sweep.
+// Sizes of messages: a list, or a sweep.
 struct NetSizes {
   std::string list;
   cli::ByteSize begin, end;
@@ -77,6 +77,16 @@ struct NetOptions {
 
   NetOptions() { measure.leave_unbound(); }
 };
+
+// Of commands whose connections are kept full: how many pushes of `--transport ff` are under way on each.
+struct StreamOptions : NetOptions {
+  std::int64_t depth = 8;
+
+  void add_depth_to(cli::Command& command);
+  // The plan with transport, sizes and depth; `cluster` gets the planes.
+  Result<NetPlan> plan(ClusterOptions& cluster) const;
+};
+inline constexpr const char* kStreamSizes = "128KiB (ff: 1MiB)";
 
 extern const std::vector<cli::ExitCode> kNetExitCodes;
 

@@ -4,14 +4,13 @@
 #include <memory>
 
 #include "ffbench/cmd/net_options.hpp"
-#include "libcommon/base/byte_size.hpp"
 
 namespace ff::bench {
 
 cli::Command net_bandwidth_command(const Arguments& arguments) {
-  struct Options : NetOptions {
+  struct Options : StreamOptions {
     bool bidirectional = false, gbits = false;
-    std::int64_t depth = 8, iterations = 0;
+    std::int64_t iterations = 0;
   };
   const auto options = std::make_shared<Options>();
   cli::Command command;
@@ -25,14 +24,9 @@ cli::Command net_bandwidth_command(const Arguments& arguments) {
       "kernel, for each byte.";
   options->where.add_to(command, true);
   options->how.add_to(command);
-  options->sizes.add_to(command, "128KiB (ff: 1MiB)");
+  options->sizes.add_to(command, kStreamSizes);
   command.options.push_back({.names = "--bidi", .target = &options->bidirectional, .help = "Both directions at once"});
-  command.options.push_back({.names = "-t,--tx-depth",
-                             .target = &options->depth,
-                             .help = "ff: pushes under way on each connection",
-                             .value_name = "N",
-                             .min = 1,
-                             .max = 1024});
+  options->add_depth_to(command);
   command.options.push_back({.names = "-n,--iters",
                              .target = &options->iterations,
                              .help = "Messages of each connection, within 10m; 0: for --duration",
@@ -47,14 +41,10 @@ cli::Command net_bandwidth_command(const Arguments& arguments) {
   command.exit_codes = kNetExitCodes;
   command.run = [options, arguments]() -> Result<int> {
     FF_TRY_ASSIGN(ClusterOptions cluster, options->where.options(true, 2));
-    FF_TRY_ASSIGN(NetPlan plan, options->how.plan());
-    const bool ff = plan.test.transport() == NET_FF;
-    FF_TRY_ASSIGN(plan.sizes, options->sizes.sizes(ff ? kMiB : 128 * kKiB, kTestMessageBytesMax));
-    cluster.planes = options->how.planes;
-    plan.test.set_depth(static_cast<std::uint32_t>(ff ? options->depth : 1));
+    FF_TRY_ASSIGN(NetPlan plan, options->plan(cluster));
     plan.test.set_iterations(static_cast<std::uint64_t>(options->iterations));
     plan.bidirectional = options->bidirectional;
-    if (ff) {
+    if (plan.test.transport() == NET_FF) {
       plan.traits += fmt::format(" depth={}", options->depth);
       plan.parameters.emplace_back("depth", options->depth);
     }
@@ -104,7 +94,7 @@ cli::Command net_latency_command(const Arguments& arguments) {
                              .max = 1e12});
   command.options.push_back({.names = "--poll",
                              .target = &options->poll,
-                             .help = "NetHow the ends wait for a message: in the kernel, or asking again and again",
+                             .help = "How the ends wait for a message: in the kernel, or asking again and again",
                              .value_name = "HOW",
                              .choices = {"block", "spin"}});
   options->measure.add_to(command);

@@ -2,84 +2,21 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
-#include <optional>
 
 #include "ffbench/cmd/commands.hpp"
 #include "ffbench/cmd/storage.hpp"
+#include "ffbench/cmd/storage_options.hpp"
 #include "ffbench/storage/run.hpp"
 #include "ffbench/storage/target.hpp"
-#include "libcommon/base/byte_size.hpp"
 
 namespace ff::bench {
 namespace {
 
-struct Options {
-  MeasureOptions measure;
-  std::string target, rw = "randread", bs = "4KiB", engine = "uring", rate = "0", distribution = "uniform";
-  std::int64_t depth = 16, jobs = 1, mix = 50, fsync = 0, seed = 1, operations = 0;
-  cli::ByteSize size{0}, offset{0};
-  bool force = false, keep = false, buffered = false, repeat_offsets = false;
+struct Options : StorageOptions {
+  std::string target, engine = "uring";
+  bool buffered = false;
 };
-
-std::vector<std::string> words_of(const std::string& list) {
-  std::vector<std::string> words;
-  for (std::size_t at = 0; at <= list.size();) {
-    const std::size_t comma = std::min(list.find(',', at), list.size());
-    words.push_back(list.substr(at, comma - at));
-    at = comma + 1;
-  }
-  return words;
-}
-
-// "1000" operations a second, or "100MB/s".
-Result<double> rate_iops(const std::string& text, std::uint64_t block_bytes) {
-  if (text.ends_with("/s")) {
-    FF_TRY_ASSIGN(const std::uint64_t bytes, parse_byte_size(text.substr(0, text.size() - 2)));
-    return static_cast<double>(bytes) / static_cast<double>(block_bytes);
-  }
-  char* end = nullptr;
-  const double iops = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !std::isfinite(iops) || iops < 0)
-    return fail(
-        Errc::kInvalidArgument,
-        fmt::format("--rate: '{}' is no rate (give operations a second like 1000, or bytes like 100MB/s)", text));
-  return iops;
-}
-
-Result<double> zipf_theta(const std::string& text) {
-  if (text == "uniform") return 0.0;
-  char* end = nullptr;
-  const double theta = text.starts_with("zipf:") ? std::strtod(text.c_str() + 5, &end) : NAN;
-  if (end == nullptr || *end != '\0' || !(theta > 0))
-    return fail(Errc::kInvalidArgument,
-                fmt::format("--random-distribution: '{}' is neither uniform nor zipf:THETA", text));
-  return theta;
-}
-
-// Everything a case of one pattern and block size needs to know.
-Result<StorageJob> job_of(const Options& o, const std::string& rw, const std::string& bs) {
-  StorageJob job;
-  FF_TRY_ASSIGN(job.pattern, parse_pattern(rw));
-  auto block = parse_byte_size(bs);
-  if (!block) return fail(std::move(block).error().context("--bs"));
-  job.block_bytes = *block;
-  if (job.block_bytes == 0 || job.block_bytes > kGiB)
-    return fail(Errc::kInvalidArgument, fmt::format("--bs: {} is not from 1 byte to 1GiB", bs));
-  job.depth = static_cast<std::uint32_t>(o.depth);
-  job.offset = o.offset.bytes;
-  job.size = o.size.bytes / job.block_bytes * job.block_bytes;
-  job.read_share = static_cast<double>(o.mix) / 100;
-  FF_TRY_ASSIGN(job.rate_iops, rate_iops(o.rate, job.block_bytes));
-  job.fsync_every = static_cast<std::uint64_t>(o.fsync);
-  FF_TRY_ASSIGN(job.zipf_theta, zipf_theta(o.distribution));
-  job.repeat_offsets = o.repeat_offsets;
-  job.operations_max = static_cast<std::uint64_t>(o.operations);
-  job.seed = static_cast<std::uint64_t>(o.seed);
-  FF_TRY(check(job));
-  return job;
-}
 
 Row row_of(const StorageJob& job, const Options& o, bool direct) {
   Row row{.name = storage_row_name(job, o.jobs)};
@@ -121,12 +58,7 @@ Result<std::vector<StorageJob>> jobs_of(const Options& o) {
   if (o.engine == "psync" && o.depth != 1)
     return fail(Errc::kInvalidArgument,
                 "--qd: blocking calls have one operation in flight (give --qd 1, and more --jobs)");
-  std::vector<StorageJob> jobs;
-  for (const std::string& rw : words_of(o.rw))
-    for (const std::string& bs : words_of(o.bs)) {
-      FF_TRY_ASSIGN(jobs.emplace_back(), job_of(o, rw, bs));
-    }
-  return jobs;
+  return storage_jobs(o);
 }
 
 Result<int> measure(Session& session, const std::vector<StorageJob>& jobs, const Place& place, const Options& o) {
@@ -156,7 +88,7 @@ Result<int> run_raw(Options& o, const Arguments& arguments) {
 }
 
 Result<int> run_path(Options& o, const Arguments& arguments) {
-  if (o.size.bytes == 0) o.size.bytes = 256 * kMiB;
+  if (o.size.bytes == 0) o.size.bytes = kOwnFileBytes;
   o.offset.bytes = 0;
   FF_TRY_ASSIGN(const auto jobs, jobs_of(o));
   FF_TRY_ASSIGN(Session session, Session::open("storage path", o.measure, arguments));
@@ -173,43 +105,8 @@ Result<int> run_path(Options& o, const Arguments& arguments) {
 }
 
 void add_options(cli::Command& command, Options& o) {
-  const std::vector<cli::Option> shared = {
-      {.names = "--rw",
-       .target = &o.rw,
-       .help = "Patterns, separated by commas: read, write, randread, randwrite, rw, randrw",
-       .value_name = "LIST"},
-      {.names = "--bs", .target = &o.bs, .help = "Block sizes, separated by commas", .value_name = "LIST"},
-      {.names = "--qd", .target = &o.depth, .help = "Operations in flight of each job", .min = 1, .max = 4096},
-      {.names = "--jobs", .target = &o.jobs, .help = "Jobs at the same time, a thread each", .min = 1, .max = 1024},
-      {.names = "--size", .target = &o.size, .help = "Bytes that each job works on"},
-      {.names = "--mix",
-       .target = &o.mix,
-       .help = "Percent of reads in rw and randrw",
-       .value_name = "PERCENT",
-       .min = 0,
-       .max = 100},
-      {.names = "--rate",
-       .target = &o.rate,
-       .help = "Begin this many operations a second in each job, or bytes like 100MB/s; 0: as many as go",
-       .value_name = "RATE"},
-      {.names = "--fsync",
-       .target = &o.fsync,
-       .help = "Sync after every N writes; 0: never",
-       .value_name = "N",
-       .min = 0},
-      {.names = "--random-distribution",
-       .target = &o.distribution,
-       .help = "Of random offsets: uniform or zipf:THETA",
-       .value_name = "DIST"},
-      {.names = "--norandommap",
-       .target = &o.repeat_offsets,
-       .help = "Draw each random offset anew instead of taking every block once in a pass"},
-      {.names = "--operations",
-       .target = &o.operations,
-       .help = "End each round of each job after so many; 0: after --duration",
-       .value_name = "N",
-       .min = 0},
-      {.names = "--seed", .target = &o.seed, .help = "Of offsets and data", .min = 0},
+  add_storage_options(command, o);
+  const std::vector<cli::Option> local = {
       {.names = "--engine",
        .target = &o.engine,
        .help = "io_uring with registered buffers, or blocking calls",
@@ -218,7 +115,7 @@ void add_options(cli::Command& command, Options& o) {
        .target = &o.buffered,
        .help = "Through the page cache instead of O_DIRECT; it is emptied before each round of reads"},
   };
-  command.options.insert(command.options.end(), shared.begin(), shared.end());
+  command.options.insert(command.options.end(), local.begin(), local.end());
   o.measure.add_to(command);
 }
 
@@ -279,12 +176,12 @@ cli::Command path_command(const Arguments& arguments) {
 cli::Command storage_command(const Arguments& arguments) {
   cli::Command command;
   command.name = "storage";
-  command.summary = "Measure storage: files, devices and mounted file systems";
+  command.summary = "Measure storage: files, devices, mounted file systems and FFS without a mount";
   command.description = "Patterns, block sizes and depths as in fio; latencies from submission to completion.";
   command.examples = {{"ffbench storage path /data --rw randread --bs 4K --qd 16", "random reads of a file system"},
                       {"ffbench storage raw /dev/nvme0n1 --rw read --bs 1M", "stream from a device"}};
-  command.commands = {raw_command(arguments), path_command(arguments), storage_fio_command(arguments),
-                      storage_verify_command(arguments)};
+  command.commands = {raw_command(arguments), path_command(arguments), storage_ffs_command(arguments),
+                      storage_fio_command(arguments), storage_verify_command(arguments)};
   return command;
 }
 

@@ -1,6 +1,7 @@
 // What the commands under `ffbench storage` share: the rows of their documents, and their nested commands, a file each.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "ffbench/cmd/commands.hpp"
@@ -10,6 +11,7 @@
 namespace ff::bench {
 
 cli::Command storage_fio_command(const Arguments& arguments);
+cli::Command storage_ffs_command(const Arguments& arguments);
 cli::Command storage_verify_command(const Arguments& arguments);
 
 // "randread bs=4KiB qd=16 jobs=1".
@@ -18,7 +20,7 @@ std::string storage_row_name(const StorageJob& job, std::int64_t jobs);
 struct StorageRun {
   std::int64_t jobs = 1;
   std::string engine;
-  bool direct = true;
+  std::optional<bool> direct = true;  // nothing: there is no page cache between
 };
 // The parameters of one job, and its metrics and latencies: for each direction that its pattern has, and of its syncs.
 // `prefix` goes before their names.

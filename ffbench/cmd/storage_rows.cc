@@ -52,9 +52,9 @@ void add_storage_job(Row& row, const StorageJob& job, const StorageRun& run, con
                                                {prefix + "qd", static_cast<std::int64_t>(job.depth)},
                                                {prefix + "jobs", run.jobs},
                                                {prefix + "size", static_cast<std::int64_t>(job.size)},
-                                               {prefix + "engine", run.engine},
-                                               {prefix + "direct", run.direct},
-                                               {prefix + "rate_iops", job.rate_iops}});
+                                               {prefix + "engine", run.engine}});
+  if (run.direct) row.parameters.emplace_back(prefix + "direct", *run.direct);
+  row.parameters.emplace_back(prefix + "rate_iops", job.rate_iops);
   if (reads(job.pattern)) add_direction(row, prefix + "read");
   if (writes(job.pattern)) add_direction(row, prefix + "write");
   if (!writes(job.pattern) || job.fsync_every == 0) return;

@@ -3,8 +3,14 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <type_traits>
 
+#include "ffbench/cmd/ffs_options.hpp"
 #include "ffbench/cmd/storage.hpp"
+#include "ffbench/ffs/clients.hpp"
+#include "ffbench/ffs/cluster_facts.hpp"
+#include "ffbench/ffs/ffs_disk.hpp"
 #include "ffbench/storage/run.hpp"
 #include "ffbench/storage/target.hpp"
 #include "ffbench/storage/verify_check.hpp"
@@ -22,7 +28,39 @@ struct Options {
   cli::ByteSize size{0}, offset{0}, bs{4096};
   std::int64_t depth = 16, sync_every = 256, writes = 0, seed = 1;
   bool sequential = false, buffered = false, force = false;
+  FfsOptions ffs;
+
+  bool on_ffs() const { return is_ffs_path(target); }
 };
+
+// Where the target lies: a file or device of this machine, or a file of a file system of Fire-Flyer.
+struct Place {
+  TargetFacts target;
+  std::unique_ptr<runtime::RealEnv> env = {};  // of this machine
+  std::optional<FfsClients> clients = {};      // else
+
+  // Runs `body` (Task<Result<T>>(Env&, Disk&)) there.
+  template <class F>
+  auto run(std::stop_token stop, F body) -> std::invoke_result_t<F&, runtime::Env&, runtime::Disk&>::value_type {
+    if (env) return env->run(body(*env, env->disk()));
+    return clients->call(0, std::move(stop), [&body](ffs::FileSystem& fs) -> decltype(body(fs.env(), fs.env().disk())) {
+      FfsDisk disk(fs);
+      co_return co_await body(fs.env(), disk);
+    });
+  }
+};
+
+Result<> check_options(const Options& o) {
+  if (!o.on_ffs()) return {};
+  if (o.buffered)
+    return fail(Errc::kInvalidArgument, "--buffered: there is no page cache before a file system without a mount");
+  if (o.journal.empty())
+    return fail(Errc::kInvalidArgument,
+                "--journal: is needed for ffs: paths: a file of this machine, which survives what they are tested for");
+  if (is_ffs_path(o.journal))
+    return fail(Errc::kInvalidArgument, "--journal: is a file of this machine, not of the file system under test");
+  return {};
+}
 
 Result<std::string> journal_of(const Options& o, const TargetFacts& facts) {
   if (!o.journal.empty()) return o.journal;
@@ -47,6 +85,21 @@ double per_second(std::uint64_t count, std::int64_t elapsed_ns) {
 Result<std::unique_ptr<runtime::RealEnv>> make_env(std::uint64_t buffer_bytes, std::uint32_t depth) {
   return runtime::RealEnv::create({.queue_entries = std::clamp<std::uint32_t>(2 * depth, 64, 4096),
                                    .registered_bytes = std::clamp<std::uint64_t>(buffer_bytes, 2u << 20, 1u << 30)});
+}
+
+// What the target is; connected, when it lies in a file system of Fire-Flyer, which the document then describes.
+Result<Place> look_there(const Options& o, Session& session) {
+  if (!o.on_ffs()) {
+    FF_TRY_ASSIGN(const TargetFacts facts, look_at(o.target));
+    return Place{.target = facts};
+  }
+  FF_TRY_ASSIGN(const ffs::ClusterFile cluster, o.ffs.load());
+  FF_TRY_ASSIGN(const ClusterAnswer answer, ask_cluster(cluster, {o.target}, o.ffs.timeout(), session.stop()));
+  const FfsPath& found = answer.paths.front();
+  if (found.folder) return fail(Errc::kInvalidArgument, o.target + ": is a folder (give a file)");
+  note_cluster(session.document(), answer.facts, {});
+  FF_TRY_ASSIGN(FfsClients clients, FfsClients::connect(cluster, 1, o.ffs.timeout()));
+  return Place{.target = {.exists = found.exists, .bytes = found.bytes}, .clients = std::move(clients)};
 }
 
 // --- write
@@ -79,11 +132,11 @@ Row write_row(const Options& o, const VerifyWriteReading& reading) {
                          {"qd", o.depth},
                          {"fsync", o.sync_every},
                          {"blocks", static_cast<std::int64_t>(reading.run.blocks)},
-                         {"run", fmt::format("{:016x}", reading.run.run)},
-                         {"direct", reading.direct}},
+                         {"run", fmt::format("{:016x}", reading.run.run)}},
           .metrics = {},
           .latencies = {{"write", reading.write}, {"fsync", reading.sync}},
           .error = reading.error ? reading.error->message() : ""};
+  if (!o.on_ffs()) row.parameters.emplace_back("direct", reading.direct);
   row.metrics.push_back(count_metric("writes", "acknowledged", reading.writes));
   row.metrics.push_back(count_metric("synced", "acknowledged as durable, and noted in the journal", reading.synced));
   row.metrics.push_back({.name = "bandwidth",
@@ -93,35 +146,46 @@ Row write_row(const Options& o, const VerifyWriteReading& reading) {
   return row;
 }
 
+Result<> claim_target(const Options& o, const Place& place, WriteClaims& claims) {
+  if (!o.on_ffs()) return claims.claim(o.target, place.target, o.force);
+  if (place.target.exists && !o.force) return fail(would_overwrite(o.target, place.target.bytes));
+  return {};
+}
+
 Result<int> run_write(const Options& o, const Arguments& arguments) {
-  FF_TRY_ASSIGN(const TargetFacts facts, look_at(o.target));
-  FF_TRY_ASSIGN(const std::string journal, journal_of(o, facts));
-  FF_TRY_ASSIGN(VerifyWriteOptions options, write_options(o, facts));
+  FF_TRY(check_options(o));
+  FF_TRY_ASSIGN(Session session, Session::open("storage verify write", o.measure, arguments));
+  FF_TRY_ASSIGN(Place place, look_there(o, session));
+  FF_TRY_ASSIGN(const std::string journal, journal_of(o, place.target));
+  FF_TRY_ASSIGN(VerifyWriteOptions options, write_options(o, place.target));
   WriteClaims claims;
-  FF_TRY(claims.claim(o.target, facts, o.force));
+  FF_TRY(claim_target(o, place, claims));
   FF_TRY_ASSIGN(const TargetFacts journal_facts, look_at(journal));
   if (journal_facts.block_device) return fail(Errc::kInvalidArgument, journal + ": the journal cannot be a device");
   FF_TRY_CTX(claims.claim(journal, journal_facts, o.force), "--journal");
-  options.new_target = !facts.exists;
+  options.new_target = !place.target.exists;
   options.new_journal = !journal_facts.exists;
-  FF_TRY_ASSIGN(Session session, Session::open("storage verify write", o.measure, arguments));
-  FF_TRY_ASSIGN(const auto env, make_env(2 * o.bs.bytes * static_cast<std::uint64_t>(o.depth), options.depth));
+  if (!o.on_ffs()) {
+    FF_TRY_ASSIGN(place.env, make_env(2 * o.bs.bytes * static_cast<std::uint64_t>(o.depth), options.depth));
+  }
   FF_TRY_ASSIGN(const VerifyWriteReading reading,
-                env->run(verify_write(*env, env->disk(), o.target, journal, options, session.stop())));
+                place.run(session.stop(), [&] [[clang::coro_wrapper]] (runtime::Env & env, runtime::Disk & disk) {
+                  return verify_write(env, disk, o.target, journal, options, session.stop());
+                }));
   session.document().rows.push_back(write_row(o, reading));
   return session.finish();
 }
 
 // --- check
 
-Row check_row(const VerifyReport& report) {
+Row check_row(const Options& o, const VerifyReport& report) {
   Row row{.name = fmt::format("verify check bs={}", exact_byte_size(report.run.block_bytes)),
           .parameters = {{"bs", static_cast<std::int64_t>(report.run.block_bytes)},
                          {"blocks", static_cast<std::int64_t>(report.run.blocks)},
                          {"run", fmt::format("{:016x}", report.run.run)},
-                         {"synced", static_cast<std::int64_t>(report.synced)},
-                         {"direct", report.direct}},
+                         {"synced", static_cast<std::int64_t>(report.synced)}},
           .metrics = {}};
+  if (!o.on_ffs()) row.parameters.emplace_back("direct", report.direct);
   for (std::size_t i = 0; i < report.counts.size(); ++i) {
     const auto verdict = static_cast<BlockVerdict>(i);
     row.metrics.push_back(count_metric(std::string(name_of(verdict)), "blocks", report.counts[i],
@@ -139,18 +203,23 @@ Row check_row(const VerifyReport& report) {
 
 Result<int> run_check(const Options& o, const Arguments& arguments) {
   constexpr std::size_t kShown = 20;
-  FF_TRY_ASSIGN(const TargetFacts facts, look_at(o.target));
-  if (!facts.exists) return fail(Errc::kNotFound, o.target + ": does not exist");
-  FF_TRY_ASSIGN(const std::string journal, journal_of(o, facts));
+  FF_TRY(check_options(o));
   FF_TRY_ASSIGN(Session session, Session::open("storage verify check", o.measure, arguments));
-  // What is read through the cache, asked for or for lack of direct I/O, must come from the storage all the same.
-  FF_TRY(drop_cache(o.target));
+  FF_TRY_ASSIGN(Place place, look_there(o, session));
+  if (!place.target.exists) return fail(Errc::kNotFound, o.target + ": does not exist");
+  FF_TRY_ASSIGN(const std::string journal, journal_of(o, place.target));
   const auto depth = static_cast<std::uint32_t>(o.depth);
-  FF_TRY_ASSIGN(const auto env, make_env(std::uint64_t{depth} << 21, depth));
+  if (!o.on_ffs()) {
+    // What is read through the cache, asked for or for lack of direct I/O, must come from the storage all the same.
+    FF_TRY(drop_cache(o.target));
+    FF_TRY_ASSIGN(place.env, make_env(std::uint64_t{depth} << 21, depth));
+  }
+  const VerifyCheckOptions options{.depth = depth, .direct = !o.buffered};
   FF_TRY_ASSIGN(const VerifyReport report,
-                env->run(verify_check(*env, env->disk(), o.target, journal, {.depth = depth, .direct = !o.buffered},
-                                      session.stop())));
-  session.document().rows.push_back(check_row(report));
+                place.run(session.stop(), [&] [[clang::coro_wrapper]] (runtime::Env & env, runtime::Disk & disk) {
+                  return verify_check(env, disk, o.target, journal, options, session.stop());
+                }));
+  session.document().rows.push_back(check_row(o, report));
   FF_TRY_ASSIGN(const int code, session.finish());
   const std::size_t shown = std::min(kShown, report.failures.size());
   for (std::size_t i = 0; i < shown; ++i)
@@ -171,7 +240,7 @@ void add_measure_options(cli::Command& command, MeasureOptions& measure) {
 cli::Option target_option(Options& o) {
   return {.names = "target",
           .target = &o.target,
-          .help = "File or block device",
+          .help = "File or block device, or ffs:/PATH of a file system of Fire-Flyer",
           .value_name = "TARGET",
           .required = true,
           .complete = "file"};
@@ -180,7 +249,7 @@ cli::Option target_option(Options& o) {
 cli::Option journal_option(Options& o) {
   return {.names = "--journal",
           .target = &o.journal,
-          .help = "Where promises are noted; needed for devices, else TARGET.ffbench-journal",
+          .help = "Where promises are noted; needed for devices and ffs:, else TARGET.ffbench-journal",
           .value_name = "FILE",
           .complete = "file"};
 }
@@ -199,7 +268,8 @@ cli::Command write_command(const Arguments& arguments) {
       "Writes blocks that say where they belong and which write they are, again and again, and notes in a journal, "
       "durably, what the storage has acknowledged as synced. The file stays for `ffbench storage verify check`. For "
       "power "
-      "cuts keep the journal on other storage than the target.";
+      "cuts keep the journal on other storage than the target. An ffs: path needs no mount (--cluster says which file "
+      "system); a write there has ended when all replicas hold it, and a sync makes the length durable.";
   command.options = {
       target_option(o),
       {.names = "--size", .target = &o.size, .help = "Bytes of the region; the whole of an existing file or device"},
@@ -218,10 +288,13 @@ cli::Command write_command(const Arguments& arguments) {
       journal_option(o),
       buffered_option(o),
       {.names = "--force", .target = &o.force, .help = "Overwrite what the target and the journal hold"}};
+  o.ffs.add_to(command, " (ffs: paths only)");
   o.measure.duration = std::chrono::seconds(10);
   add_measure_options(command, o.measure);
   command.examples = {{"ffbench storage verify write /data/probe --size 1GiB --duration 60s", "then pull the plug"},
-                      {"ffbench storage verify write /dev/sdx --journal sdx.journal --force --bs 64K", "a device"}};
+                      {"ffbench storage verify write /dev/sdx --journal sdx.journal --force --bs 64K", "a device"},
+                      {"ffbench storage verify write ffs:/probe --size 256M --journal probe.journal",
+                       "FFS without a mount: kill what you like meanwhile"}};
   command.exit_codes = {{cli::kExitPartial, "the run ended early; what was done until then is noted"}};
   command.run = [options, arguments] { return run_write(*options, arguments); };
   return command;
@@ -246,6 +319,7 @@ cli::Command check_command(const Arguments& arguments) {
                      {.names = "--qd", .target = &o.depth, .help = "Reads of 1 MiB in flight", .min = 1, .max = 256},
                      journal_option(o),
                      buffered_option(o)};
+  o.ffs.add_to(command, " (ffs: paths only)");
   o.measure.count_operations();
   add_measure_options(command, o.measure);
   command.examples = {{"ffbench storage verify check /data/probe", "after the machine is back"},

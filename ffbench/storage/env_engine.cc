@@ -90,8 +90,8 @@ Task<Result<StorageReading>> run_on_env(runtime::Env& env, runtime::File& file, 
   co_return reading;
 }
 
-Task<Result<>> lay_out(runtime::Env& env, runtime::File& file, std::uint64_t offset, std::uint64_t size,
-                       std::uint64_t seed, std::stop_token stop) {
+Task<Result<>> write_seeded(runtime::Env& env, runtime::File& file, std::uint64_t offset, std::uint64_t size,
+                            std::uint64_t seed, std::stop_token stop) {
   constexpr std::uint64_t kPiece = 1 << 20;
   FF_CO_TRY_ASSIGN(const auto buffer, env.disk().buffer(kPiece));
   Rng rng(seed);
@@ -100,6 +100,12 @@ Task<Result<>> lay_out(runtime::Env& env, runtime::File& file, std::uint64_t off
     fill_random(buffer.span(), rng);
     FF_CO_TRY(co_await file.write(offset + at, buffer.span().first(std::min(kPiece, size - at))));
   }
+  co_return {};
+}
+
+Task<Result<>> lay_out(runtime::Env& env, runtime::File& file, std::uint64_t offset, std::uint64_t size,
+                       std::uint64_t seed, std::stop_token stop) {
+  FF_CO_TRY(co_await write_seeded(env, file, offset, size, seed, std::move(stop)));
   co_return co_await file.sync();
 }
 

@@ -21,8 +21,10 @@ namespace ff::bench {
 runtime::Task<Result<StorageReading>> run_on_env(runtime::Env& env, runtime::File& file, StorageJob job,
                                                  runtime::Duration duration, std::stop_token stop);
 
-// Writes seeded, incompressible bytes over [offset, offset + size) in large blocks, and syncs them. The stop ends it
-// with kCancelled.
+// Writes seeded, incompressible bytes over [offset, offset + size) in large blocks. The stop ends it with kCancelled.
+runtime::Task<Result<>> write_seeded(runtime::Env& env, runtime::File& file, std::uint64_t offset, std::uint64_t size,
+                                     std::uint64_t seed, std::stop_token stop);
+// The same, and syncs them.
 runtime::Task<Result<>> lay_out(runtime::Env& env, runtime::File& file, std::uint64_t offset, std::uint64_t size,
                                 std::uint64_t seed, std::stop_token stop);
 

@@ -51,19 +51,15 @@ Result<std::uint64_t> direct_alignment_of(const std::string& path) {
   }(*env, path));
 }
 
-Result<std::vector<StorageReading>> run_each(std::span<const JobTarget> targets, Engine engine,
-                                             std::chrono::nanoseconds duration, std::stop_token stop) {
-  std::vector<std::optional<Result<StorageReading>>> outcomes(targets.size());
+Result<std::vector<StorageReading>> run_side_by_side(std::size_t count, const OneJob& run, std::stop_token stop) {
+  std::vector<std::optional<Result<StorageReading>>> outcomes(count);
   std::stop_source end_all;
   {
     const std::stop_callback pass_on(stop, [&end_all] { end_all.request_stop(); });
     std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < targets.size(); ++i)
+    for (std::size_t i = 0; i < count; ++i)
       threads.emplace_back([&, i] {
-        const JobTarget& target = targets[i];
-        outcomes[i] = engine == Engine::kUring
-                          ? run_uring(target, duration, end_all.get_token())
-                          : run_psync(target.path, target.job, target.direct, duration, end_all.get_token());
+        outcomes[i] = run(i, end_all.get_token());
         if (!*outcomes[i] || (*outcomes[i])->error) end_all.request_stop();
       });
   }
@@ -76,12 +72,28 @@ Result<std::vector<StorageReading>> run_each(std::span<const JobTarget> targets,
   return readings;
 }
 
-Result<StorageReading> run_jobs(std::span<const JobTarget> targets, Engine engine, std::chrono::nanoseconds duration,
-                                std::stop_token stop) {
-  FF_TRY_ASSIGN(const auto readings, run_each(targets, engine, duration, std::move(stop)));
+Result<StorageReading> sum_of(const std::vector<StorageReading>& readings) {
   StorageReading all;
   for (const StorageReading& reading : readings) FF_TRY(all.merge(reading));
   return all;
+}
+
+Result<std::vector<StorageReading>> run_each(std::span<const JobTarget> targets, Engine engine,
+                                             std::chrono::nanoseconds duration, std::stop_token stop) {
+  return run_side_by_side(
+      targets.size(),
+      [&](std::size_t job, std::stop_token end) {
+        const JobTarget& target = targets[job];
+        return engine == Engine::kUring ? run_uring(target, duration, std::move(end))
+                                        : run_psync(target.path, target.job, target.direct, duration, std::move(end));
+      },
+      std::move(stop));
+}
+
+Result<StorageReading> run_jobs(std::span<const JobTarget> targets, Engine engine, std::chrono::nanoseconds duration,
+                                std::stop_token stop) {
+  FF_TRY_ASSIGN(const auto readings, run_each(targets, engine, duration, std::move(stop)));
+  return sum_of(readings);
 }
 
 Result<> prepare_file(const std::string& path, std::uint64_t offset, std::uint64_t size, std::uint64_t seed,

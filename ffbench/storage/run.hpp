@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -25,6 +26,13 @@ struct JobTarget {
 // Whether the operating system does direct I/O on this file; offsets and lengths must then be multiples of the result.
 // 1: not direct.
 Result<std::uint64_t> direct_alignment_of(const std::string& path);
+
+// One job of several: number, and a stop that comes from outside or from another job's failure.
+using OneJob = std::function<Result<StorageReading>(std::size_t job, std::stop_token stop)>;
+// `count` jobs at once, a thread each, and the reading of each; one that fails ends the others.
+Result<std::vector<StorageReading>> run_side_by_side(std::size_t count, const OneJob& run, std::stop_token stop);
+// The counts of all in one.
+Result<StorageReading> sum_of(const std::vector<StorageReading>& readings);
 
 // All jobs at once, and the reading of each; one that fails ends the others. kUring: Disk of a RealEnv. kPsync: pread
 // and pwrite; REQUIRES depth 1. `duration` as run_on_env() has it.

@@ -147,6 +147,11 @@ Result<TargetFacts> look_at(const std::string& path) {
   return facts;
 }
 
+Error would_overwrite(const std::string& path, std::uint64_t bytes) {
+  return {Errc::kAlreadyExists,
+          fmt::format("{}: exists with {} bytes, which this test would overwrite (--force does so)", path, bytes)};
+}
+
 Result<> WriteClaims::claim(const std::string& path, const TargetFacts& facts, bool force, const std::string& root) {
   if (!facts.exists) return {};
   if (facts.block_device) {
@@ -161,9 +166,7 @@ Result<> WriteClaims::claim(const std::string& path, const TargetFacts& facts, b
     if (::access(path.c_str(), W_OK) != 0) return fail(errno_error(path));
     return {};
   }
-  return fail(
-      Errc::kAlreadyExists,
-      fmt::format("{}: exists with {} bytes, which this test would overwrite (--force does so)", path, facts.bytes));
+  return fail(would_overwrite(path, facts.bytes));
 }
 
 Result<WorkFolder> WorkFolder::make(const std::string& parent, const std::string& prefix) {

@@ -26,6 +26,9 @@ struct TargetFacts {
 // Of a file or block device. kInvalidArgument for anything else (folders, pipes, links to nothing).
 Result<TargetFacts> look_at(const std::string& path);
 
+// kAlreadyExists, for a file whose `bytes` a run would destroy without --force.
+Error would_overwrite(const std::string& path, std::uint64_t bytes);
+
 // What a run writes to. Must outlive its last write: until then the kernel refuses to mount the devices, to swap on
 // them or to make them part of others.
 class WriteClaims {

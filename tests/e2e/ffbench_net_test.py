@@ -175,6 +175,19 @@ class Net(unittest.TestCase):
         rows = self.measure('mesh', '--local', '2', '--repeat', '2')
         self.assertEqual(len(rows), 2)
 
+    def test_mesh_measures_every_pair_in_every_round(self):
+        for at_once in ([], ['--at-once']):
+            rows = self.measure('mesh', '--local', '4', '--repeat', '2', '--duration', '60ms', *at_once)
+            pairs = [(row['parameters']['from'], row['parameters']['to']) for row in rows]
+            hosts = {host for pair in pairs for host in pair}
+            self.assertEqual(len(hosts), 4)
+            self.assertEqual(sorted(pairs), sorted((a, b) for a in hosts for b in hosts if a != b))
+            for row in rows:
+                for name in ('bandwidth', 'latency_p50', 'latency_p99'):
+                    samples = self.metric(row, name)
+                    self.assertEqual(len(samples), 2, row)
+                    self.assertGreater(min(samples), 0, row)
+
     def test_hosts_are_reached_through_ssh(self):
         with tempfile.TemporaryDirectory() as folder:
             ssh = pathlib.Path(folder, 'ssh')

@@ -36,7 +36,7 @@ const MetaOptions kShared{.shape = {.tasks = 3, .depth = 1, .branch = 2, .files 
 
 TEST(MetaWorkload, DoesWhatItsPhasesSayAndCountsIt) {
   testing::TempFolder folder;
-  auto workload = MetaWorkload::make(folder.path(), kShared);
+  auto workload = MetaWorkload::make(local_names(), folder.path(), kShared);
   ASSERT_TRUE(workload) << workload.error().message();
   MetaWorkload& w = **workload;
   // Three folders; three tasks with four files in each.
@@ -71,7 +71,7 @@ TEST(MetaWorkload, OwnTreesAndShiftedRandomOrder) {
   MetaOptions options = kShared;
   options.shape.unique = options.random = true;
   options.shift = 1;
-  auto workload = MetaWorkload::make(folder.path(), options);
+  auto workload = MetaWorkload::make(local_names(), folder.path(), options);
   ASSERT_TRUE(workload);
   EXPECT_EQ((*workload)->operations(MetaPhase::kMkdir), 9);
   for (const MetaPhase phase : kMetaPhases) {
@@ -84,7 +84,7 @@ TEST(MetaWorkload, RemovesItsFolderAfterAnUnfinishedRoundAndTouchesNothingElse) 
   testing::TempFolder folder;
   std::ofstream(folder.path() + "/mine") << "x";
   {
-    auto workload = MetaWorkload::make(folder.path(), kShared);
+    auto workload = MetaWorkload::make(local_names(), folder.path(), kShared);
     ASSERT_TRUE((*workload)->run(MetaPhase::kMkdir, {}));
     ASSERT_TRUE((*workload)->run(MetaPhase::kCreate, {}));
   }
@@ -94,7 +94,7 @@ TEST(MetaWorkload, RemovesItsFolderAfterAnUnfinishedRoundAndTouchesNothingElse) 
 
 TEST(MetaWorkload, AFailedPhaseNamesThePathAndTheNextRoundBeginsAnew) {
   testing::TempFolder folder;
-  auto workload = MetaWorkload::make(folder.path(), kShared);
+  auto workload = MetaWorkload::make(local_names(), folder.path(), kShared);
   MetaWorkload& w = **workload;
   ASSERT_TRUE(w.run(MetaPhase::kMkdir, {}));
   ASSERT_TRUE(w.run(MetaPhase::kCreate, {}));
@@ -112,7 +112,7 @@ TEST(MetaWorkload, AFailedPhaseNamesThePathAndTheNextRoundBeginsAnew) {
 
 TEST(MetaWorkload, NoticesAFileOfAnotherLength) {
   testing::TempFolder folder;
-  auto workload = MetaWorkload::make(folder.path(), kShared);
+  auto workload = MetaWorkload::make(local_names(), folder.path(), kShared);
   MetaWorkload& w = **workload;
   ASSERT_TRUE(w.run(MetaPhase::kMkdir, {}));
   ASSERT_TRUE(w.run(MetaPhase::kCreate, {}));
@@ -126,7 +126,7 @@ TEST(MetaWorkload, StopsSoonWhenAsked) {
   testing::TempFolder folder;
   MetaOptions options = kShared;
   options.shape.files = 1000;
-  auto workload = MetaWorkload::make(folder.path(), options);
+  auto workload = MetaWorkload::make(local_names(), folder.path(), options);
   ASSERT_TRUE((*workload)->run(MetaPhase::kMkdir, {}));
   std::stop_source stop;
   stop.request_stop();
@@ -136,7 +136,7 @@ TEST(MetaWorkload, StopsSoonWhenAsked) {
 }
 
 TEST(MetaWorkload, SaysWhyItCannotWorkThere) {
-  const auto absent = MetaWorkload::make("/no/such/folder", kShared);
+  const auto absent = MetaWorkload::make(local_names(), "/no/such/folder", kShared);
   ASSERT_FALSE(absent);
   EXPECT_EQ(absent.error().code(), Errc::kNotFound);
   EXPECT_NE(absent.error().message().find("/no/such/folder"), std::string::npos);
