@@ -40,7 +40,9 @@ Task<Result<std::unique_ptr<FileSystem>>> FileSystem::connect(runtime::Env& env,
   if (started) started = fs->manager_->keep_session(session, fs->options_.what, fs->options_.host);
   if (!started) {
     co_await fs->stop();
-    co_return fail(std::move(started).error().context("file system"));
+    std::string asked;
+    for (const net::PeerAddress& manager : fs->options_.managers) asked += (asked.empty() ? "" : ", ") + manager.text();
+    co_return fail(std::move(started).error().context("file system of " + asked));
   }
   fs->storage_ =
       std::make_unique<StorageClient>(env, *fs->manager_, StorageClientOptions{.timeout = fs->options_.timeout});

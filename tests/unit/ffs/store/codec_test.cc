@@ -36,7 +36,7 @@ CommittedState committed() {
 PendingState pending() {
   PendingState state{.version = 6, .chain_version = 2, .tag = {9, 41}, .chunk_bytes = 1u << 20, .own = {}};
   state.content = content(5000, {0x11111111, 0x33333333});
-  state.own[1] = std::make_shared<const std::vector<std::byte>>(kUnit, std::byte{7});
+  state.own.set(1, std::make_shared<const std::vector<std::byte>>(kUnit, std::byte{7}));
   return state;
 }
 Result<std::vector<JournalRecord>> decode_one(std::span<const std::byte> bytes) {
@@ -78,7 +78,7 @@ TEST(StoreCodec, AStateRecordComesBackWhole) {
   EXPECT_EQ(state.committed_content.crcs, c.content->crcs);
   EXPECT_EQ(state.pending->tag, p.tag);
   EXPECT_EQ(state.pending_content.crcs, p.content->crcs);  // only what differs is in the record
-  EXPECT_EQ(*state.pending->own.at(1), *p.own.at(1));
+  EXPECT_EQ(*state.pending->own.find(1)->second, *p.own.find(1)->second);
 }
 
 TEST(StoreCodec, EveryCutOfARecordIsRefused) {
