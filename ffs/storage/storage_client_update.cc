@@ -97,7 +97,8 @@ Task<Result<>> StorageClient::run_updates(std::vector<UpdateJob*> jobs, UpdateWi
         if (!job->done) job->finish(fail(Errc::kNotFound, fmt::format("chain {}: no such chain", number(chain))));
       co_return {};
     }
-    for (const UpdateJob* const job : round) {
+    for (UpdateJob* const job : round) {
+      job->again = false;
       if (turns.may_begin(job->index)) continue;
       const auto turn = co_await runtime::with_timeout(deadline - env_.now(), "earlier updates of the chunk",
                                                        turns.begin(job->index));
@@ -148,7 +149,6 @@ Task<Result<>> StorageClient::send_updates(std::vector<UpdateJob*> jobs, std::sh
       const auto known = known_.find(job->op->chunk);
       job->known = known == known_.end() ? 0 : known->second;
     }
-    job->again = false;
     UpdateOp& op = *request.add_ops();
     set(*op.mutable_chunk(), job->op->chunk);
     op.set_type(to_type(job->op->kind));
