@@ -30,7 +30,7 @@ struct Injection {
   std::optional<CoreInjection> core = {};
 };
 
-// a|b|c:ROW:COLUMN:BIT[:INDEX] or integer|sha256|crc32c[:INDEX]
+// a|b|c|s:ROW:COLUMN:BIT[:INDEX] (s: in the sums only) or integer|sha256|crc32c[:INDEX]
 Result<Injection> parse_injected(const std::string& text) {
   const auto refuse = [&] {
     return fail(Errc::kInvalidArgument,
@@ -58,7 +58,7 @@ Result<Injection> parse_injected(const std::string& text) {
         CoreInjection{static_cast<CoreWork>(w), numbers.empty() ? 0 : static_cast<std::size_t>(numbers[0])};
     return injection;
   }
-  const std::size_t operand = std::string_view("abc").find(words[0]);
+  const std::size_t operand = std::string_view("abcs").find(words[0]);
   if (words[0].size() != 1 || operand == std::string_view::npos || numbers.size() < 3 || numbers.size() > 4 ||
       numbers[2] > 31)
     return refuse();

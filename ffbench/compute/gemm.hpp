@@ -28,9 +28,10 @@ enum class GemmEngine : std::uint8_t { kAuto, kBlas, kOwn };
 Result<GemmEngine> parse_gemm_engine(std::string_view text);  // "auto", "blas", "own"
 bool have_blas() noexcept;
 
-enum class GemmOperand : std::uint8_t { kA, kB, kC };
+enum class GemmOperand : std::uint8_t { kA, kB, kC, kSums };
 
-// Flips one bit before (a, b) or after (c) the first product of one processor, once.
+// Flips one bit before (a, b) or after (c) the first product of one processor, once; of kSums: a bit of c while its
+// sums are taken, and back, which is a fault of the additions that no comparison of elements sees.
 struct GemmInjection {
   GemmOperand where = GemmOperand::kC;
   std::int64_t row = 0;

@@ -6,9 +6,11 @@ usage: ffbench_compute_test.py FFBENCH HFREDUCE
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 FFBENCH, HFREDUCE = '', ''
@@ -113,6 +115,28 @@ class Cpu(unittest.TestCase):
             result = ffbench('cpu', '--order', '64', '--inject-fault', work, *QUICK)
             self.assertEqual(result.returncode, 1, result.stderr)
             self.assertTrue(any(work in row.get('error', '') for row in rows_of(result).values()), result.stdout)
+
+    def test_wrong_sums_of_right_elements_fail(self):
+        result = ffbench('cpu', '--order', '64', '--inject-fault', 's:3:5:22', *QUICK)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        row = rows_of(result)['gemm']
+        self.assertEqual(samples(row, 'wrong'), [0, 0])
+        self.assertEqual(samples(row, 'sums_wrong'), [2, 0])
+        self.assertIn('wrong sums', row['error'])
+
+    def test_a_stop_keeps_the_wrong_answers_of_its_round(self):
+        started = subprocess.Popen([FFBENCH, 'cpu', '--order', '64', '--inject-fault', 'c:3:5:20', '--repeat', '1',
+                                    '--warmup', '0s', '--duration', '1h', '--json', '--quiet'],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(started.kill)
+        # Products of this order take microseconds, so that by then the first was long ago.
+        time.sleep(2)
+        started.send_signal(signal.SIGINT)
+        output, errors = started.communicate(timeout=60)
+        self.assertEqual(started.returncode, 130, errors)
+        document = json.loads(output)
+        self.assertIn('c[3][5]', [row for row in document['rows'] if row['name'] == 'fault 1'][0]['error'])
+        self.assertTrue(any('wrong answers: 3 in matrix products' in w for w in document['warnings']), document['warnings'])
 
 
 class Reduce(unittest.TestCase):

@@ -110,6 +110,21 @@ TEST(StressGemm, NamesAFlippedBitOfTheResult) {
   }
 }
 
+// The additions went wrong, no element is: only the sums can tell.
+TEST(StressGemm, CountsWrongSumsOfRightElements) {
+  for (const GemmEngine engine : engines()) {
+    const auto report =
+        stress_gemm({.order = 64,
+                     .inject = GemmInjection{.where = GemmOperand::kSums, .row = 11, .column = 30, .bit = 22},
+                     .engine = engine},
+                    kShort, {});
+    ASSERT_TRUE(report) << report.error().message();
+    EXPECT_EQ(report->wrong, 0u);
+    EXPECT_TRUE(report->first.empty());
+    EXPECT_EQ(report->checksums_wrong, 2u) << "a row and a column";
+  }
+}
+
 // The lowest bit of an operand is rounded away in the products: only the comparison of operands sees it.
 TEST(StressGemm, NamesAFlippedBitOfAnOperand) {
   for (const GemmEngine engine : engines()) {
