@@ -33,17 +33,22 @@ Result<> check_open(const OpenRequest& request) {
 
 // The handle is the sequence of the request's tag, so that a repeated open gives the same one; sessions are also keyed
 // by client, whose tags do not repeat.
-std::uint64_t session_handle(View& view, const OpenRequest& request, InodeId inode, std::uint64_t random) {
-  if (request.client() == 0 || (!request.write() && !request.hold())) return 0;
+Task<Result<std::uint64_t>> session_handle(View& view, const OpenRequest& request, InodeId inode,
+                                           std::uint64_t random) {
+  if (request.client() == 0 || (!request.write() && !request.hold())) co_return 0;
   const std::uint64_t handle = request.request().client() == request.client() && request.request().sequence() != 0
                                    ? request.request().sequence()
                                    : random;
+  // Read, so that an earlier attempt that is still under way to its commit conflicts with what this one has made, and
+  // with its end: it would bring a closed session back.
+  const std::string key = keys::session(inode, request.client(), handle);
+  FF_CO_TRY(co_await view.get(key));
   SessionRecord session;
   session.set_write(request.write());
   session.set_opened(view.now());
-  view.transaction().set(keys::session(inode, request.client(), handle), encode_record(session));
+  view.transaction().set(key, encode_record(session));
   view.transaction().set(keys::session_of_client(request.client(), inode, handle), "");
-  return handle;
+  co_return handle;
 }
 
 }  // namespace
@@ -82,7 +87,8 @@ Task<Result<OpenReply>> Namespace::open_in(View& view, const OpenRequest& reques
   FF_CO_TRY_ASSIGN(const Inode file, co_await create_file(view, request, at, fresh));
   OpenReply reply;
   reply.set_created(true);
-  reply.set_handle(session_handle(view, request, file.id, view.random()));
+  FF_CO_TRY_ASSIGN(const std::uint64_t handle, co_await session_handle(view, request, file.id, view.random()));
+  reply.set_handle(handle);
   *reply.mutable_attributes() = attributes_of(file);
   co_return reply;
 }
@@ -121,7 +127,8 @@ Task<Result<OpenReply>> Namespace::open_existing(View& view, const OpenRequest& 
     decide_truncate(view, file, 0);
   }
   OpenReply reply;
-  reply.set_handle(session_handle(view, request, file.id, view.random()));
+  FF_CO_TRY_ASSIGN(const std::uint64_t handle, co_await session_handle(view, request, file.id, view.random()));
+  reply.set_handle(handle);
   *reply.mutable_attributes() = with_content(file);
   co_return reply;
 }

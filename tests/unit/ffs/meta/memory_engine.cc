@@ -19,6 +19,12 @@ class MemoryMetaEngine final : public MetaEngine {
     store_->faults().maybe_late = 0;
     return true;
   }
+  bool commits_late(bool on) override {
+    store_->faults().maybe_committed = on ? 0.5 : 0;
+    store_->faults().maybe_applied = store_->faults().maybe_late = 1;
+    store_->faults().late_max = std::chrono::milliseconds(50);
+    return true;
+  }
 
  private:
   static runtime::Task<Result<>> posting(tests::VirtualEnv& env, runtime::Task<Result<>> inner) {

@@ -23,6 +23,8 @@ class MetaEngine {
   virtual void run(runtime::Task<Result<>> task) = 0;
   // False: this engine cannot be made to.
   virtual bool next_commit_in_doubt(bool applied) = 0;
+  // From now on half of the commits are in doubt, and land a little later. False: this engine cannot be made to.
+  virtual bool commits_late(bool on) = 0;
 };
 using MetaEngineFactory = std::function<std::unique_ptr<MetaEngine>()>;
 
@@ -88,6 +90,11 @@ class MetaWorld {
     std::optional<Result<T>> out;
     engine_->run(store_result(std::move(task), out));
     return std::move(*out);
+  }
+
+  void pass(runtime::Duration time) {
+    engine_->run(
+        [](runtime::Duration wait) -> runtime::Task<Result<>> { co_return co_await runtime::sleep(wait); }(time));
   }
 
   // As this user from now on.

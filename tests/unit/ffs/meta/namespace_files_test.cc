@@ -181,6 +181,19 @@ TEST_P(NamespaceTest, ADeadWriterLeavesTheLengthThatItsChunksHave) {
   EXPECT_EQ(fs.problems(true), std::vector<std::string>{});
 }
 
+TEST_P(NamespaceTest, ALateCommitBringsNoClosedSessionBack) {
+  ASSERT_EQ(fs.create("/f"), 0);
+  if (!fs.engine().commits_late(false)) GTEST_SKIP() << "this engine cannot be made unsure";
+  for (int i = 0; i < 100; ++i) {
+    fs.engine().commits_late(true);
+    ASSERT_EQ(fs.open_write("/f"), 0);
+    fs.engine().commits_late(false);
+    ASSERT_EQ(fs.close(fs.last.inode(), fs.handle), 0);
+    fs.pass(std::chrono::milliseconds(100));
+    ASSERT_TRUE(fs.records(keys::sessions_by_client()).empty()) << "open " << i;
+  }
+}
+
 TEST_P(NamespaceTest, ATreeIsRemovedAtOnceAndTakenApartLater) {
   ASSERT_EQ(fs.mkdir("/d/e/f", 0777, true), 0);
   for (int i = 0; i < 50; ++i) ASSERT_EQ(fs.create("/d/e/" + std::to_string(i)), 0);

@@ -28,6 +28,7 @@ class RocksdbMetaEngine final : public MetaEngine {
     EXPECT_TRUE(result.has_value()) << (result ? "" : result.error().message());
   }
   bool next_commit_in_doubt(bool) override { return false; }
+  bool commits_late(bool) override { return false; }
 
  private:
   static runtime::Task<Result<>> open(runtime::Env& env, std::string path, std::unique_ptr<kv::KvStore>& out) {
