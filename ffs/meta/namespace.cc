@@ -84,6 +84,17 @@ Result<> check_may_change(const User& user, const Inode& directory, std::string_
   return {};
 }
 
+Task<Result<>> check_attached(View& view, Where where, InodeId directory) {
+  if (where.base() == 0 || InodeId{where.base()} == kRootInode) co_return {};
+  while (directory != kRootInode) {
+    FF_CO_TRY_ASSIGN(const auto above, co_await view.find(directory, view.passing()));
+    if (!above || above->record.links() == 0)
+      co_return refuse(ENOENT, printable_name(where.path()), "its directory was removed");
+    directory = InodeId{above->record.parent()};
+  }
+  co_return {};
+}
+
 InodeRecord new_record(const User& user, const Inode& parent, FileType type, std::uint32_t mode) {
   InodeRecord record;
   record.set_type(type);

@@ -131,6 +131,9 @@ class Namespace {
 
 // EPERM when the directory is immutable or the place is the trash's; ENOENT when it was cut off; EACCES.
 Result<> check_may_change(const User& user, const Inode& directory, std::string_view name);
+// ENOENT when the directory that `where` led to lies in a tree that was removed: its top alone was cut off, and what is
+// put below is destroyed with it. Who walks from the root cannot get there.
+runtime::Task<Result<>> check_attached(View& view, Where where, InodeId directory);
 // Of a new inode in `parent`, owned by `user`.
 InodeRecord new_record(const User& user, const Inode& parent, FileType type, std::uint32_t mode);
 // Decides a new size of a file in chunks or of an empty one; what is left to do is told by record.truncating().

@@ -81,6 +81,7 @@ Task<Result<EntryReply>> Namespace::make_directory_in(View& view, const MakeDire
   if (at.target && may_exist && at.target->is_directory()) co_return co_await entry_reply(view, std::move(*at.target));
   if (at.target) co_return refuse(EEXIST, at.shown);
   FF_CO_TRY(check_may_change(request.user(), *at.parent, at.name));
+  FF_CO_TRY(co_await check_attached(view, request.where(), at.parent->id));
   FF_CO_TRY(co_await view.check_quota(at.parent->record.project(), 0, 1));
   Inode made{fresh, new_record(request.user(), *at.parent, DIRECTORY, request.mode())};
   if (request.has_layout()) *made.record.mutable_layout() = request.layout();
@@ -108,6 +109,7 @@ Task<Result<EntryReply>> Namespace::make_symlink_in(View& view, const MakeSymlin
   if (at.target) co_return refuse(EEXIST, at.shown);
   if (at.wants_directory) co_return refuse(ENOENT, at.shown);
   FF_CO_TRY(check_may_change(request.user(), *at.parent, at.name));
+  FF_CO_TRY(co_await check_attached(view, request.where(), at.parent->id));
   FF_CO_TRY(co_await view.check_quota(at.parent->record.project(), target.size(), 1));
   Inode made{fresh, new_record(request.user(), *at.parent, SYMLINK, 0777)};
   made.record.set_target(target);
@@ -132,6 +134,7 @@ Task<Result<EntryReply>> Namespace::link_in(View& view, const LinkRequest& reque
   if (file.record.immutable()) co_return refuse(EPERM, to.shown, "the file is immutable");
   if (file.record.links() >= kLinksMax) co_return refuse(EMLINK, to.shown);
   FF_CO_TRY(check_may_change(request.user(), *to.parent, to.name));
+  FF_CO_TRY(co_await check_attached(view, request.to(), to.parent->id));
   if (file.record.project() != to.parent->record.project()) {
     co_return refuse(EXDEV, to.shown, "names of one file must count in one quota");
   }

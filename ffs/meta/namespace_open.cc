@@ -96,6 +96,7 @@ Task<Result<OpenReply>> Namespace::open_in(View& view, const OpenRequest& reques
 Task<Result<Inode>> Namespace::create_file(View& view, const OpenRequest& request, Resolved& at, InodeId fresh) {
   if (at.wants_directory) co_return refuse(EISDIR, at.shown);
   FF_CO_TRY(check_may_change(request.user(), *at.parent, at.name));
+  FF_CO_TRY(co_await check_attached(view, request.where(), at.parent->id));
   FF_CO_TRY(co_await view.check_quota(at.parent->record.project(), 1, 1));
   Inode file{fresh, new_record(request.user(), *at.parent, REGULAR, request.mode())};
   file.record.set_inlined(true);

@@ -90,6 +90,9 @@ Task<Result<EntryReply>> Namespace::rename_in(View& view, const RenameRequest& r
   if (!to.parent) co_return refuse(EBUSY, to.shown, "names no entry");
   FF_CO_TRY(check_may_change(user, *from.parent, from.name));
   FF_CO_TRY(check_may_change(user, *to.parent, to.name));
+  // An exchange puts something at both places; what was removed with its tree is not there to be moved either.
+  FF_CO_TRY(co_await check_attached(view, request.from(), from.parent->id));
+  FF_CO_TRY(co_await check_attached(view, request.to(), to.parent->id));
   if (to.wants_directory && !from.target->is_directory()) co_return refuse(ENOTDIR, to.shown);
   if (to.target && request.no_replace()) co_return refuse(EEXIST, to.shown);
   if (!to.target && request.exchange()) co_return refuse(ENOENT, to.shown);

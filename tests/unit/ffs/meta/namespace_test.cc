@@ -193,6 +193,56 @@ TEST_P(NamespaceTest, RenameReplacesExchangesAndRefuses) {
   EXPECT_EQ(fs.last.links(), 4U);
 }
 
+// A mount names directories by their inodes, and may hold one below a directory that was removed with all in it.
+TEST_P(NamespaceTest, NothingIsPutIntoATreeThatWasRemoved) {
+  ASSERT_EQ(fs.mkdir("/d/sub/deep", 0755, true), 0);
+  const std::uint64_t deep = fs.last.inode();
+  ASSERT_EQ(fs.create("/keep"), 0);
+  ASSERT_EQ(fs.create("/d/sub/deep/lost"), 0);
+  ASSERT_EQ(fs.mkdir("/kept"), 0);
+  RenameRequest rename;
+  *rename.mutable_from() = path("/keep");
+  *rename.mutable_to() = path("x", false, deep);
+  ASSERT_EQ(fs.call(&Namespace::rename, rename), 0) << "while it is there";
+  *rename.mutable_from() = path("x", false, deep);
+  *rename.mutable_to() = path("/keep");
+  ASSERT_EQ(fs.call(&Namespace::rename, rename), 0);
+
+  ASSERT_EQ(fs.remove("/d", true, true, false), 0);
+  *rename.mutable_from() = path("/keep");
+  *rename.mutable_to() = path("x", false, deep);
+  EXPECT_EQ(fs.call(&Namespace::rename, rename), ENOENT);
+  *rename.mutable_to() = path("lost", false, deep);
+  rename.set_exchange(true);
+  EXPECT_EQ(fs.call(&Namespace::rename, rename), ENOENT);
+  *rename.mutable_from() = path("lost", false, deep);
+  *rename.mutable_to() = path("/keep");
+  EXPECT_EQ(fs.call(&Namespace::rename, rename), ENOENT);
+  rename.set_exchange(false);
+  *rename.mutable_to() = path("/found");
+  EXPECT_EQ(fs.call(&Namespace::rename, rename), ENOENT);
+  LinkRequest link;
+  *link.mutable_from() = path("/keep");
+  *link.mutable_to() = path("x", false, deep);
+  EXPECT_EQ(fs.call(&Namespace::link, link), ENOENT);
+  MakeDirectoryRequest mkdir;
+  *mkdir.mutable_where() = path("x", false, deep);
+  EXPECT_EQ(fs.call(&Namespace::make_directory, mkdir), ENOENT);
+  MakeSymlinkRequest symlink;
+  *symlink.mutable_where() = path("x", false, deep);
+  symlink.set_target("/");
+  EXPECT_EQ(fs.call(&Namespace::make_symlink, symlink), ENOENT);
+  OpenRequest create;
+  *create.mutable_where() = path("x", false, deep);
+  create.set_write(true);
+  create.set_create(true);
+  EXPECT_EQ(fs.open(create), ENOENT);
+
+  fs.settle();
+  EXPECT_EQ(fs.names_in("/"), (Names{"keep", "kept"}));
+  EXPECT_EQ(fs.problems(true), Names{});
+}
+
 TEST_P(NamespaceTest, MakesDirectoriesWithTheirParents) {
   EXPECT_EQ(fs.mkdir("/a/b/c"), ENOENT);
   ASSERT_EQ(fs.mkdir("/a/b/c", 0755, true), 0);
