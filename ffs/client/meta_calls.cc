@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <utility>
+
 #include "libcommon/base/assert.hpp"
 #include "libcommon/runtime/sleep.hpp"
 
@@ -39,8 +41,10 @@ MetaCalls::MetaCalls(runtime::Env& env, RoutingSource& routing, Caller caller, s
 MetaCalls::~MetaCalls() = default;
 
 Task<void> MetaCalls::stop() {
-  for (auto& [node, service] : services_) co_await service->stop();
-  services_.clear();
+  const auto services = std::exchange(services_, {});
+  for (const auto& [node, clients] : services) {
+    for (const auto& client : clients) co_await client->stop();
+  }
 }
 
 Result<rpc::Client*> MetaCalls::service() {
@@ -52,10 +56,11 @@ Result<rpc::Client*> MetaCalls::service() {
   const net::PeerAddress* const address = view->address_of(node);
   if (address == nullptr)
     return fail(Errc::kUnavailable, fmt::format("metadata: node {} has no address", number(node)));
-  auto& client = services_[node];
-  // A node that came back elsewhere: the old client stays until stop(), for the calls that it may still serve.
-  if (client == nullptr) client = std::make_unique<rpc::Client>(env_, *address);
-  return client.get();
+  auto& clients = services_[node];
+  for (const auto& client : clients) {
+    if (client->peer() == *address) return client.get();
+  }
+  return clients.emplace_back(std::make_unique<rpc::Client>(env_, *address)).get();
 }
 
 void MetaCalls::avoid_current() { ++turn_; }

@@ -4,11 +4,13 @@
 // Errors     What POSIX has an errno for comes as an Error with that sys_errno() and the service's sentence. Others:
 // kUnavailable,
 //            kTimeout (nobody answered by the deadline; a request that changes something may have been carried out).
+// Addresses  A service that comes back at another address is found by the next routing.
 // Threads    Those of the Env. Ownership: the RoutingSource outlives it. stop() before it goes.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "ffs/meta/meta.ff.hpp"
 #include "ffs/mgmt/routing.hpp"
@@ -70,7 +72,8 @@ class MetaCalls {
   const runtime::Duration timeout_;
   std::uint64_t sequence_ = 0;
   std::uint64_t turn_ = 0;  // which of the services is asked
-  std::map<NodeId, std::unique_ptr<rpc::Client>> services_;
+  // One for each address that a node has had: calls that are under way go on at an earlier one.
+  std::map<NodeId, std::vector<std::unique_ptr<rpc::Client>>> services_;
 };
 
 }  // namespace ff::ffs
