@@ -49,7 +49,7 @@ struct FileSystemOptions {
   Caller caller;
   std::string host;                                      // of this machine, for the list of sessions
   std::string what = "libffs";                           // for the list of sessions: "ffs cp"
-  runtime::Duration timeout = std::chrono::seconds(30);  // of one operation with all its retries
+  runtime::Duration timeout = std::chrono::seconds(30);  // of one operation with all its retries (see meta_calls.hpp)
   bool relaxed_reads = false;                            // give committed bytes at once while a write is under way
   bool inline_small = true;                              // false: every write goes to chunks at once
 };

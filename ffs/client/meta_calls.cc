@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "ffs/meta/repetition.hpp"
 #include "libcommon/base/assert.hpp"
 #include "libcommon/runtime/sleep.hpp"
 
@@ -83,19 +84,29 @@ void MetaCalls::sign(Request& request) {
 template <class Reply, class Request>
 Task<Result<Reply>> MetaCalls::call(Method<Reply, Request> method, Request request) {
   sign(request);
-  const runtime::Time until = runtime::saturating_add(env_.now(), timeout_);
+  constexpr bool kTagged = requires { request.mutable_request(); };
+  runtime::Time until = runtime::saturating_add(env_.now(), timeout_);
+  bool may_have_run = false;
   while (true) {
     Error error(Errc::kTimeout, "metadata: no answer");
     Result<rpc::Client*> service = this->service();
     if (service) {
-      const runtime::Duration left = until - env_.now();
-      Result<Reply> reply = co_await (MetaClient(**service).*method)(
-          request, {.timeout = std::min(left, kAttempt), .attempts = 2, .wait_for_connection = false});
+      const runtime::Time sent = env_.now();
+      bool reached = false;
+      Result<Reply> reply =
+          co_await (MetaClient(**service).*method)(request, {.timeout = std::min(until - sent, kAttempt),
+                                                             .attempts = 2,
+                                                             .wait_for_connection = false,
+                                                             .may_have_run = &reached});
       if (reply) {
         if constexpr (requires { reply->status(); }) FF_CO_TRY(result_of(reply->status()));
         co_return std::move(*reply);
       }
       if (!passes(reply.error().code())) co_return fail(std::move(reply).error());
+      if (kTagged && reached && !may_have_run) {
+        may_have_run = true;
+        until = std::min(until, runtime::saturating_add(sent, kRepeatedMost));
+      }
       error = std::move(reply).error();
       avoid_current();
     } else {
@@ -103,7 +114,10 @@ Task<Result<Reply>> MetaCalls::call(Method<Reply, Request> method, Request reque
       const auto view = routing_.current();
       (void)co_await routing_.newer_than(view == nullptr ? 0 : view->version(), kRoutingWait);
     }
-    if (env_.now() + kPause >= until) co_return fail(std::move(error));
+    if (env_.now() + kPause >= until) {
+      if (may_have_run) error = std::move(error).context("it may have been carried out");
+      co_return fail(std::move(error));
+    }
     FF_CO_TRY(co_await runtime::sleep(kPause));
   }
 }

@@ -4,6 +4,9 @@
 // Errors     What POSIX has an errno for comes as an Error with that sys_errno() and the service's sentence. Others:
 // kUnavailable,
 //            kTimeout (nobody answered by the deadline; a request that changes something may have been carried out).
+// Repetition A request that may have been carried out is repeated, with its tag, for at most kRepeatedMost, however
+// long
+//            the timeout: services forget their answers. One that has reached nobody waits for all of the timeout.
 // Addresses  A service that comes back at another address is found by the next routing.
 // Threads    Those of the Env. Ownership: the RoutingSource outlives it. stop() before it goes.
 #pragma once

@@ -26,6 +26,7 @@
 #include "ffs/meta/file_chunks.hpp"
 #include "ffs/meta/inode_ids.hpp"
 #include "ffs/meta/meta.pb.h"
+#include "ffs/meta/repetition.hpp"
 #include "ffs/meta/rules.hpp"
 #include "ffs/meta/transaction_body.hpp"
 #include "ffs/meta/view.hpp"
@@ -40,7 +41,7 @@ inline constexpr const char* kTrashName = ".trash";
 
 struct NamespaceOptions {
   runtime::Duration timeout = std::chrono::seconds(10);       // of one transaction with its retries
-  runtime::Duration answers_kept = std::chrono::minutes(5);   // longer than clients repeat
+  runtime::Duration answers_kept = kAnswersKept;              // longer than clients repeat
   runtime::Duration garbage_delay = std::chrono::minutes(5);  // for readers without a session
   // Of new files where no directory above says one: asked for each, since tables grow; nothing: not
   // known yet, kUnavailable. May be empty.

@@ -1,8 +1,11 @@
-// Which service is asked.
+// Which service is asked, and for how long the same request is.
 #include "ffs/client/meta_calls.hpp"
 
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "ffs/meta/repetition.hpp"
 #include "libcommon/rpc/server.hpp"
 #include "libcommon/testing/sim_env.hpp"
 #include "libcommon/testing/sim_world.hpp"
@@ -97,6 +100,72 @@ TEST(MetaCalls, FollowAServiceThatComesBackAtAnotherAddress) {
         co_return {};
       },
       2min);
+}
+
+// A service that carries out, and never answers.
+TEST(MetaCalls, RepeatNoRequestThatMayHaveRunUntilItsAnswerIsForgotten) {
+  SimWorld world(1);
+  const auto nodes = world.add_nodes(2);
+  runtime::Time first{}, last{};
+  std::set<std::uint64_t> tags;
+  world.start(nodes[0], [&](SimEnv& env) -> Task<Result<>> {
+    ScriptedMeta meta;
+    meta.on_remove = [&](const RemoveRequest& request) -> ScriptedMeta::Answer<EntryReply> {
+      if (tags.empty()) first = env.now();
+      last = env.now();
+      tags.insert(request.request().sequence());
+      return {EntryReply(), 24h};
+    };
+    co_return co_await serve(env, meta);
+  });
+  run(
+      world, nodes[1],
+      [&](SimEnv& env) -> Task<Result<>> {
+        SetRouting routing;
+        routing.set(1, world.address(nodes[0], kPort));
+        MetaCalls calls(env, routing, {}, 5, 2h);
+        const runtime::Time begun = env.now();
+        const auto removed = co_await calls.remove(RemoveRequest());
+        EXPECT_FALSE(removed.has_value());
+        if (!removed) EXPECT_EQ(removed.error().code(), Errc::kTimeout) << removed.error().message();
+        EXPECT_GE(env.now() - begun, 3min);
+        EXPECT_LT(env.now() - begun, kAnswersKept);
+        co_await calls.stop();
+        co_return {};
+      },
+      3h);
+  EXPECT_EQ(tags.size(), 1u) << "each attempt is the same request";
+  EXPECT_GT(last - first, 3min);
+  EXPECT_LT(last - first, kAnswersKept);
+}
+
+TEST(MetaCalls, ARequestThatHasReachedNobodyWaitsForAllOfItsTimeout) {
+  SimWorld world(1);
+  const auto nodes = world.add_nodes(2);
+  int removed = 0;
+  const testing::Main service = [&](SimEnv& env) -> Task<Result<>> {
+    ScriptedMeta meta;
+    meta.on_remove = [&](const RemoveRequest&) -> ScriptedMeta::Answer<EntryReply> {
+      ++removed;
+      return {EntryReply()};
+    };
+    co_return co_await serve(env, meta);
+  };
+  // Nothing listens there for a quarter of an hour.
+  world.after(15min, [&] { world.start(nodes[0], service); });
+  run(
+      world, nodes[1],
+      [&](SimEnv& env) -> Task<Result<>> {
+        SetRouting routing;
+        routing.set(1, world.address(nodes[0], kPort));
+        MetaCalls calls(env, routing, {}, 5, 1h);
+        const auto done = co_await calls.remove(RemoveRequest());
+        EXPECT_TRUE(done.has_value()) << done.error().message();
+        co_await calls.stop();
+        co_return {};
+      },
+      2h);
+  EXPECT_EQ(removed, 1);
 }
 
 }  // namespace
