@@ -50,8 +50,10 @@ File::File(FileSystem& fs, OpenReply reply, bool writes) : fs_(fs), handle_(repl
 
 File::~File() = default;
 
-// The content of a file in its inode is taken only at open(): what was written since must not be lost.
+// The content of a file in its inode is taken only at open(): what was written since must not be lost. Answers overtake
+// each other: one that is older than what is known tells nothing.
 void File::take(Attributes attributes) {
+  if (attributes.version() < attributes_.version()) return;
   if (attributes.truncate_epoch() != attributes_.truncate_epoch()) {
     if (wrote_) doubtful_end_ = std::max(doubtful_end_, seen_end_);
     seen_end_ = 0;
@@ -62,9 +64,15 @@ void File::take(Attributes attributes) {
 }
 
 Task<Result<>> File::refresh() {
+  // The content that settle() has on its way to the service must not be replaced by what the service had before.
+  std::optional<runtime::Mutex::Lock> lock;
+  if (in_inode()) {
+    FF_CO_TRY_ASSIGN(lock, co_await moving_.lock());
+  }
   StatRequest request;
   request.mutable_where()->set_base(attributes_.inode());
   FF_CO_TRY_ASSIGN(StatReply reply, co_await fs_.meta().stat(std::move(request)));
+  if (reply.attributes().version() < attributes_.version()) co_return {};
   if (in_inode() && reply.attributes().inlined()) {
     if (!wrote_ && reply.attributes().inline_data().size() != reply.attributes().size()) {
       co_return fail(Errc::kPermission,
@@ -263,7 +271,8 @@ Task<Result<>> File::truncate(std::uint64_t size) {
   request.mutable_where()->set_base(attributes_.inode());
   request.set_size(size);
   FF_CO_TRY_ASSIGN(StatReply reply, co_await fs_.meta().truncate(std::move(request)));
-  seen_end_ = doubtful_end_ = 0;  // all of it came before
+  // All of it came before, unless the new epoch is known already: what was written under that came after.
+  if (reply.attributes().truncate_epoch() > attributes_.truncate_epoch()) seen_end_ = doubtful_end_ = 0;
   take(std::move(*reply.mutable_attributes()));
   co_return {};
 }
@@ -368,7 +377,7 @@ Task<Result<>> File::settle_once(bool close) {
   if (!wrote_ || !in_inode()) {
     take(std::move(*reply->mutable_attributes()));
   } else {
-    attributes_.set_version(reply->attributes().version());
+    attributes_.set_version(std::max(attributes_.version(), reply->attributes().version()));
   }
   co_return {};
 }

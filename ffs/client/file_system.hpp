@@ -122,7 +122,7 @@ class File {
   std::uint64_t seen_end_ = 0;  // of the furthest acknowledged write under the present truncate epoch
   // The same under earlier epochs, of what is not settled: the truncate may have come before the write or after it.
   std::uint64_t doubtful_end_ = 0;
-  runtime::Mutex moving_;  // leave_inode() and settle(), one at a time
+  runtime::Mutex moving_;  // what tells, moves or replaces content_ or the length: one at a time
 };
 
 class FileSystem {
