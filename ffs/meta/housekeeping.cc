@@ -47,6 +47,8 @@ User remover(const GarbageRecord& garbage) {
   return user;
 }
 
+bool is_answer(std::string_view key) { return key.size() == keys::kPrefixBytes + 16; }
+
 Layout layout_of(const InodeRecord& record) {
   return {.table = TableId{record.layout().table()},
           .table_version = record.layout().table_version(),
@@ -289,8 +291,10 @@ Task<Result<std::uint64_t>> Housekeeping::finish_truncates() {
   }
 }
 
+// Who is alive is asked after a page was read: a client that is not among them then has come before, and is gone. One
+// that came since would look the same.
 Task<Result<std::uint64_t>> Housekeeping::prune_sessions() {
-  FF_CO_TRY_ASSIGN(const std::set<std::uint64_t> live, co_await sessions_.live_clients());
+  std::set<std::uint64_t> live;
   Round round;
   kv::KeyRange rest = keys::sessions_by_client();
   if (sessions_from_ > rest.begin && sessions_from_ < rest.end) rest.begin = sessions_from_;
@@ -304,13 +308,19 @@ Task<Result<std::uint64_t>> Housekeeping::prune_sessions() {
       co_return round.result();
     }
     rest.begin = page.pairs.back().key + '\0';
+    bool asked = false;
     for (const kv::KeyValue& pair : page.pairs) {
-      sessions_from_ = pair.key + '\0';
       if (pair.key.size() != keys::kPrefixBytes + 24) {
+        sessions_from_ = pair.key + '\0';
         note_bad("session", pair.key, Error(Errc::kCorrupt, "a key of another length (run fffsck)"));
         continue;
       }
       const std::uint64_t client = keys::number_at(pair.key, keys::kPrefixBytes);
+      if (!asked && !live.contains(client)) {
+        FF_CO_TRY_ASSIGN(live, co_await sessions_.live_clients());
+        asked = true;
+      }
+      sessions_from_ = pair.key + '\0';
       if (live.contains(client)) {
         // All its others are passed over.
         if (client == std::numeric_limits<std::uint64_t>::max()) co_return round.result();
@@ -392,11 +402,17 @@ Task<Result<std::uint64_t>> Housekeeping::forget_answers() {
                        return view.range(rest, {.limit = kPage, .mode = kv::Read::kSnapshot});
                      }));
     if (page.pairs.empty()) co_return forgotten;
-    const std::uint64_t client = keys::number_at(page.pairs.front().key, keys::kPrefixBytes);
-    kv::KeyRange old{page.pairs.front().key, page.pairs.front().key};
+    const std::string& first = page.pairs.front().key;
+    if (!is_answer(first)) {
+      note_bad("answer", first, Error(Errc::kCorrupt, "a key of another length (run fffsck)"));
+      rest.begin = first + '\0';
+      continue;
+    }
+    const std::uint64_t client = keys::number_at(first, keys::kPrefixBytes);
+    kv::KeyRange old{first, first};
     std::uint64_t count = 0;
     for (const kv::KeyValue& pair : page.pairs) {
-      if (keys::number_at(pair.key, keys::kPrefixBytes) != client) break;
+      if (!is_answer(pair.key) || keys::number_at(pair.key, keys::kPrefixBytes) != client) break;
       const auto answer = decode_record<AnswerRecord>(pair.value, "answer");
       // One that cannot be read answers nobody; one of a clock that was ahead could stay for ever. Both are as good as
       // old, for nobody repeats a request for so long.

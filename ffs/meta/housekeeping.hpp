@@ -42,6 +42,9 @@ class Housekeeping {
   runtime::Task<Result<std::uint64_t>> forget_answers();
   runtime::Task<Result<std::uint64_t>> empty_trash();
 
+  // Records that were passed over because they cannot be read, each counted once (and told in the log).
+  std::size_t bad_records() const noexcept { return noted_.size(); }
+
  private:
   enum class Step : std::uint8_t { kGone, kMore, kLater };
 

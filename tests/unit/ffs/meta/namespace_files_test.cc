@@ -508,6 +508,70 @@ TEST_P(NamespaceTest, ARecordThatCannotBeReadKeepsNoOtherWorkWaiting) {
                   .has_value());
 }
 
+// Keys as no service writes them, at both ends of each table and between good ones.
+TEST_P(NamespaceTest, KeysOfAnotherLengthArePassedOverAndCounted) {
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(fs.mkdir("/" + std::to_string(i)), 0);
+  ASSERT_EQ(fs.create("/f"), 0);
+  ASSERT_EQ(fs.open_write("/f"), 0);
+  const std::string answers = keys::answers().begin;
+  std::vector<std::string> bad;
+  for (const std::string& key :
+       {answers + "x", keys::answers_of_client(kClient).begin, keys::answer(kClient, 2) + "x", answers + "\xff",
+        keys::sessions_by_client().begin + "x", keys::sessions_by_client().begin + "\xff",
+        keys::truncating_all().begin + "x", keys::garbage_all().begin + '\0', keys::garbage_all().begin + "\xff"}) {
+    fs.put(key, "");
+    bad.push_back(key);
+  }
+  fs.sessions().live.clear();
+  EXPECT_TRUE(fs.sync(fs.keeping().finish_truncates()).has_value());
+  EXPECT_EQ(fs.sync(fs.keeping().prune_sessions()).value_or(0), 1U);
+  (void)fs.sync(fs.keeping().collect_garbage());
+  EXPECT_TRUE(fs.sync(fs.keeping().forget_answers()).has_value());
+  // One lies behind an answer that is not old, and one of the garbage beyond all that is due: nobody looks there yet.
+  EXPECT_EQ(fs.keeping().bad_records(), bad.size() - 2);
+  EXPECT_TRUE(fs.sync(fs.keeping().forget_answers()).has_value());
+  EXPECT_EQ(fs.keeping().bad_records(), bad.size() - 2) << "each once";
+  EXPECT_TRUE(fs.sync(fs.names().transact<void>([&](View& view) -> runtime::Task<Result<>> {
+                  for (const std::string& key : bad) view.transaction().clear(key);
+                  co_return {};
+                }))
+                  .has_value());
+}
+
+// Connects and opens a file while the manager answers who is alive, too late to be in the answer.
+class SessionsOfALateComer final : public SessionSource {
+ public:
+  static constexpr std::uint64_t kLate = 99;
+  SessionsOfALateComer(Namespace& names, InodeId file) : names_(names), file_(file) {}
+  runtime::Task<Result<std::set<std::uint64_t>>> live_clients() override {
+    const std::set<std::uint64_t> answer = live_;
+    FF_CO_TRY(co_await names_.transact<void>([&](View& view) -> runtime::Task<Result<>> {
+      SessionRecord session;
+      session.set_write(true);
+      view.transaction().set(keys::session(file_, kLate, 1), encode_record(session));
+      view.transaction().set(keys::session_of_client(kLate, file_, 1), "");
+      co_return {};
+    }));
+    live_.insert(kLate);
+    co_return answer;
+  }
+
+ private:
+  Namespace& names_;
+  const InodeId file_;
+  std::set<std::uint64_t> live_;
+};
+
+TEST_P(NamespaceTest, AClientThatConnectsWhileSessionsArePrunedKeepsIts) {
+  ASSERT_EQ(fs.create("/f"), 0);
+  ASSERT_EQ(fs.open_write("/f"), 0);  // of kClient, which is gone
+  SessionsOfALateComer sessions(fs.names(), InodeId{fs.last.inode()});
+  Housekeeping keeping(fs.names(), sessions, MetaWorld::at_once());
+  EXPECT_EQ(fs.sync(keeping.prune_sessions()).value_or(0), 1U);
+  EXPECT_EQ(fs.records(keys::sessions_of_client(SessionsOfALateComer::kLate)).size(), 1U);
+  EXPECT_TRUE(fs.records(keys::sessions_of_client(kClient)).empty());
+}
+
 TEST_P(NamespaceTest, WhatAClockThatWasAheadHasStampedIsDoneAllTheSame) {
   ASSERT_EQ(fs.create("/a"), 0);
   ASSERT_EQ(fs.write_chunks("/a", 0, "x"), 0);
