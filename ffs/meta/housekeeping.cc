@@ -47,7 +47,10 @@ User remover(const GarbageRecord& garbage) {
   return user;
 }
 
-bool is_answer(std::string_view key) { return key.size() == keys::kPrefixBytes + 16; }
+// Those of before answers were of a user are shorter, and no answer any more.
+bool is_answer(std::string_view key) {
+  return key.size() == keys::kAnswerKeyBytes || key.size() == keys::kAnswerKeyBytes - sizeof(std::uint32_t);
+}
 
 Layout layout_of(const InodeRecord& record) {
   return {.table = TableId{record.layout().table()},

@@ -69,8 +69,8 @@ std::string quota(InodeId directory) { return prefix(Table::kQuota, number(direc
 std::string quota_bytes(InodeId directory) { return quota(directory) + 'b'; }
 std::string quota_files(InodeId directory) { return quota(directory) + 'f'; }
 
-std::string answer(std::uint64_t client, std::uint64_t sequence) {
-  return prefix(Table::kAnswer, client) + big_endian(sequence);
+std::string answer(std::uint64_t client, std::uint64_t sequence, std::uint32_t uid) {
+  return prefix(Table::kAnswer, client) + big_endian(sequence) + big_endian(uid).substr(4);
 }
 kv::KeyRange answers_of_client(std::uint64_t client) { return kv::prefix_range(prefix(Table::kAnswer, client)); }
 kv::KeyRange answers() { return kv::prefix_range(prefix(Table::kAnswer)); }

@@ -18,6 +18,7 @@ std::uint64_t number_at(std::string_view key, std::size_t at);
 
 // Every key of the namespace has a prefix of this length ("fs/" and a letter), then its first id.
 inline constexpr std::size_t kPrefixBytes = 4;
+inline constexpr std::size_t kAnswerKeyBytes = kPrefixBytes + 20;
 
 std::string inode(InodeId id);
 // Of a directory: time of its last change of entries (kMax), number of directories in it (kAdd).
@@ -44,7 +45,8 @@ std::string quota(InodeId directory);
 std::string quota_bytes(InodeId directory);
 std::string quota_files(InodeId directory);
 
-std::string answer(std::uint64_t client, std::uint64_t sequence);
+// A tag is the user's who sent it: nobody gets, or takes the place of, another's answer.
+std::string answer(std::uint64_t client, std::uint64_t sequence, std::uint32_t uid);
 kv::KeyRange answers_of_client(std::uint64_t client);
 kv::KeyRange answers();
 

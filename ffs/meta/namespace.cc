@@ -19,9 +19,9 @@ constexpr std::size_t kOperationsOfOthers = 64;
 
 namespace detail {
 
-void keep_answer(View& view, const Tag& tag, AnswerRecord answer, runtime::Duration kept) {
+void keep_answer(View& view, const Tag& tag, std::uint32_t uid, AnswerRecord answer, runtime::Duration kept) {
   answer.set_expires(view.now() + kept.count());
-  view.transaction().set(keys::answer(tag.client(), tag.sequence()), encode_record(answer));
+  view.transaction().set(keys::answer(tag.client(), tag.sequence(), uid), encode_record(answer));
 }
 
 }  // namespace detail

@@ -6,7 +6,8 @@
 //            of a file in chunks: the new size and epoch are decided in one, chunks are cut then, and a second one
 //            forgets the intent. If that is interrupted, the next open or truncate of the file, or Housekeeping, goes
 //            on.
-// Repetition A request with a tag (Tag.client, Tag.sequence) that is repeated within options.answers_kept gives the
+// Repetition A request with a tag (Tag.client, Tag.sequence) that its user repeats within options.answers_kept gives
+// the
 //            first one's answer. Commits in doubt are looked up the same way, so nothing is done twice.
 // Errors     is_posix(error): what POSIX answers; nothing was changed. Others: of the store, kTimeout included: the
 //            request may have been carried out, and may be repeated with its tag.
@@ -91,9 +92,9 @@ class Namespace {
   runtime::Task<Result<T>> transact(TransactionBody<T> body);
 
  private:
-  // Once for each tag: see namespace_answers.hpp.
-  template <class Reply>
-  runtime::Task<Result<Reply>> answer_once(Tag tag, const char* method, TransactionBody<Reply> body);
+  // Once for each tag of a user: see namespace_answers.hpp. `request` outlives it.
+  template <class Reply, class Request>
+  runtime::Task<Result<Reply>> answer_once(const Request& request, const char* method, TransactionBody<Reply> body);
   template <class T>
   runtime::Task<Result<T>> look(TransactionBody<T> body);
   Tag tag_or_new(Tag tag);

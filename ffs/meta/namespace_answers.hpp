@@ -9,10 +9,11 @@ namespace ff::ffs {
 
 namespace detail {
 
-// The answer that was kept; nothing: none was.
+// The answer that was kept for this tag of this user; nothing: none was.
 template <class Reply>
-runtime::Task<Result<std::optional<Reply>>> kept_answer(View& view, const Tag& tag, const char* method) {
-  FF_CO_TRY_ASSIGN(const auto value, co_await view.get(keys::answer(tag.client(), tag.sequence())));
+runtime::Task<Result<std::optional<Reply>>> kept_answer(View& view, const Tag& tag, std::uint32_t uid,
+                                                        const char* method) {
+  FF_CO_TRY_ASSIGN(const auto value, co_await view.get(keys::answer(tag.client(), tag.sequence(), uid)));
   if (!value) co_return std::nullopt;
   FF_CO_TRY_ASSIGN(const AnswerRecord answer, decode_record<AnswerRecord>(*value, "answer"));
   if (answer.method() != method) {
@@ -28,7 +29,7 @@ runtime::Task<Result<std::optional<Reply>>> kept_answer(View& view, const Tag& t
   co_return reply;
 }
 
-void keep_answer(View& view, const Tag& tag, AnswerRecord answer, runtime::Duration kept);
+void keep_answer(View& view, const Tag& tag, std::uint32_t uid, AnswerRecord answer, runtime::Duration kept);
 
 }  // namespace detail
 
@@ -53,19 +54,21 @@ runtime::Task<Result<T>> Namespace::look(TransactionBody<T> body) {
   co_return co_await transact<T>(body);
 }
 
-template <class Reply>
-runtime::Task<Result<Reply>> Namespace::answer_once(Tag asked, const char* method, TransactionBody<Reply> body) {
-  const Tag tag = tag_or_new(std::move(asked));
+template <class Reply, class Request>
+runtime::Task<Result<Reply>> Namespace::answer_once(const Request& request, const char* method,
+                                                    TransactionBody<Reply> body) {
+  const Tag tag = tag_or_new(request.request());
+  const std::uint32_t uid = request.user().uid();
   unsigned attempts = 0;
   auto result = co_await transact<Reply>([&](View& view) -> runtime::Task<Result<Reply>> {
     ++attempts;
-    FF_CO_TRY_ASSIGN(auto kept, co_await detail::kept_answer<Reply>(view, tag, method));
+    FF_CO_TRY_ASSIGN(auto kept, co_await detail::kept_answer<Reply>(view, tag, uid, method));
     if (kept) co_return std::move(*kept);
     FF_CO_TRY_ASSIGN(Reply reply, co_await body(view));
     AnswerRecord answer;
     answer.set_method(method);
     reply.SerializeToString(answer.mutable_reply());
-    detail::keep_answer(view, tag, std::move(answer), options_.answers_kept);
+    detail::keep_answer(view, tag, uid, std::move(answer), options_.answers_kept);
     co_return reply;
   });
   if (result || !is_posix(result.error()) || attempts == 1) co_return result;
@@ -74,13 +77,13 @@ runtime::Task<Result<Reply>> Namespace::answer_once(Tag asked, const char* metho
   const Error refusal = result.error();
   using Kept = std::optional<Reply>;
   FF_CO_TRY_ASSIGN(Kept earlier, co_await transact<Kept>([&](View& view) -> runtime::Task<Result<Kept>> {
-                     FF_CO_TRY_ASSIGN(Kept kept, co_await detail::kept_answer<Reply>(view, tag, method));
+                     FF_CO_TRY_ASSIGN(Kept kept, co_await detail::kept_answer<Reply>(view, tag, uid, method));
                      if (kept) co_return kept;
                      AnswerRecord answer;
                      answer.set_method(method);
                      answer.set_posix(static_cast<std::uint32_t>(refusal.sys_errno()));
                      answer.set_detail(refusal.message());
-                     detail::keep_answer(view, tag, std::move(answer), options_.answers_kept);
+                     detail::keep_answer(view, tag, uid, std::move(answer), options_.answers_kept);
                      co_return Kept();
                    }));
   if (!earlier) co_return fail(refusal);

@@ -83,9 +83,8 @@ void apply_times(View& view, const SetAttributesRequest& request, Inode& inode) 
 
 Task<Result<StatReply>> Namespace::set_attributes(SetAttributesRequest request) {
   FF_CO_TRY(check_request(request));
-  co_return co_await answer_once<StatReply>(request.request(), "setattr", [&] [[clang::coro_wrapper]] (View & view) {
-    return set_attributes_in(view, request);
-  });
+  co_return co_await answer_once<StatReply>(
+      request, "setattr", [&] [[clang::coro_wrapper]] (View & view) { return set_attributes_in(view, request); });
 }
 
 Task<Result<StatReply>> Namespace::set_attributes_in(View& view, const SetAttributesRequest& request) {

@@ -19,6 +19,11 @@ bool changes_file(const CloseRequest& request) {
          request.has_accessed();
 }
 
+// Handles are small numbers, and clients' numbers are told to who asks: neither is a secret.
+bool may_use(const User& user, const SessionRecord& session) {
+  return is_root(user) || !session.has_uid() || session.uid() == user.uid();
+}
+
 void end_session(View& view, const CloseRequest& request) {
   const InodeId inode{request.inode()};
   view.transaction().clear(keys::session(inode, request.client(), request.handle()));
@@ -44,10 +49,10 @@ Result<> check_close(const CloseRequest& request) {
 Task<Result<CloseReply>> Namespace::close(CloseRequest request) {
   FF_CO_TRY(check_close(request));
   if (!changes_file(request)) co_return co_await close_unchanged(std::move(request));
-  FF_CO_TRY_ASSIGN(CloseReply reply, co_await answer_once<CloseReply>(request.request(), "close",
-                                                                      [&] [[clang::coro_wrapper]] (View & view) {
-                                                                        return close_in(view, request);
-                                                                      }));
+  FF_CO_TRY_ASSIGN(CloseReply reply,
+                   co_await answer_once<CloseReply>(request, "close", [&] [[clang::coro_wrapper]] (View & view) {
+                     return close_in(view, request);
+                   }));
   if (!request.leave_inline() || !reply.attributes().truncating()) co_return reply;
   const InodeId inode{request.inode()};
   FF_CO_TRY(co_await finish_truncate(inode));
@@ -65,9 +70,11 @@ Task<Result<CloseReply>> Namespace::close_unchanged(CloseRequest request) {
     if (request.handle() == 0) co_return reply;
     // Who has no session (any more) learns nothing.
     const InodeId id{request.inode()};
-    FF_CO_TRY_ASSIGN(const auto session,
+    FF_CO_TRY_ASSIGN(const auto value,
                      co_await view.get(keys::session(id, request.client(), request.handle()), kv::Read::kSnapshot));
-    if (!session) co_return reply;
+    if (!value) co_return reply;
+    FF_CO_TRY_ASSIGN(const SessionRecord session, decode_record<SessionRecord>(*value, "session"));
+    if (!may_use(request.user(), session)) co_return reply;
     FF_CO_TRY_ASSIGN(const auto inode, co_await view.find(id, kv::Read::kSnapshot));
     if (inode) *reply.mutable_attributes() = attributes_of(*inode);
     if (request.close()) end_session(view, request);
@@ -81,8 +88,10 @@ Task<Result<CloseReply>> Namespace::close_in(View& view, const CloseRequest& req
   FF_CO_TRY_ASSIGN(const auto value, co_await view.get(keys::session(inode.id, request.client(), request.handle())));
   if (!value) co_return refuse(EBADF, shown(request), "not open, or its client was given up (open it again)");
   FF_CO_TRY_ASSIGN(const SessionRecord session, decode_record<SessionRecord>(*value, "session"));
+  if (!may_use(request.user(), session)) co_return refuse(EBADF, shown(request), "opened by another user");
   const bool writes = request.wrote() || request.inline_write() || request.leave_inline();
-  if (writes && !session.write()) co_return refuse(EBADF, shown(request), "not open for writing");
+  if ((writes || request.set_modified()) && !session.write())
+    co_return refuse(EBADF, shown(request), "not open for writing");
 
   FF_CO_TRY(settle_content(view, request, inode));
   if (writes && !is_root(request.user())) inode.record.set_mode(without_set_ids(inode.record.mode()));

@@ -30,7 +30,7 @@ Task<Result<EntryReply>> Namespace::make_directory(MakeDirectoryRequest request)
   }
   if (request.parents()) co_return co_await make_all_directories(std::move(request));
   FF_CO_TRY_ASSIGN(const InodeId fresh, co_await fresh_id(true));
-  co_return co_await answer_once<EntryReply>(request.request(), "mkdir", [&] [[clang::coro_wrapper]] (View & view) {
+  co_return co_await answer_once<EntryReply>(request, "mkdir", [&] [[clang::coro_wrapper]] (View & view) {
     return make_directory_in(view, request, fresh, false);
   });
 }
@@ -95,9 +95,8 @@ Task<Result<EntryReply>> Namespace::make_directory_in(View& view, const MakeDire
 
 Task<Result<EntryReply>> Namespace::make_symlink(MakeSymlinkRequest request) {
   FF_CO_TRY_ASSIGN(const InodeId fresh, co_await fresh_id(true));
-  co_return co_await answer_once<EntryReply>(request.request(), "symlink", [&] [[clang::coro_wrapper]] (View & view) {
-    return make_symlink_in(view, request, fresh);
-  });
+  co_return co_await answer_once<EntryReply>(
+      request, "symlink", [&] [[clang::coro_wrapper]] (View & view) { return make_symlink_in(view, request, fresh); });
 }
 
 Task<Result<EntryReply>> Namespace::make_symlink_in(View& view, const MakeSymlinkRequest& request, InodeId fresh) {
@@ -121,7 +120,7 @@ Task<Result<EntryReply>> Namespace::make_symlink_in(View& view, const MakeSymlin
 
 Task<Result<EntryReply>> Namespace::link(LinkRequest request) {
   co_return co_await answer_once<EntryReply>(
-      request.request(), "link", [&] [[clang::coro_wrapper]] (View & view) { return link_in(view, request); });
+      request, "link", [&] [[clang::coro_wrapper]] (View & view) { return link_in(view, request); });
 }
 
 Task<Result<EntryReply>> Namespace::link_in(View& view, const LinkRequest& request) {

@@ -46,6 +46,7 @@ Task<Result<std::uint64_t>> session_handle(View& view, const OpenRequest& reques
   SessionRecord session;
   session.set_write(request.write());
   session.set_opened(view.now());
+  session.set_uid(request.user().uid());
   view.transaction().set(key, encode_record(session));
   view.transaction().set(keys::session_of_client(request.client(), inode, handle), "");
   co_return handle;
@@ -61,7 +62,7 @@ Task<Result<OpenReply>> Namespace::open(OpenRequest request) {
     const auto body = [&] [[clang::coro_wrapper]] (View & view) { return open_in(view, request, fresh); };
     Result<OpenReply> reply = OpenReply();
     if (changes) {
-      reply = co_await answer_once<OpenReply>(request.request(), "open", body);
+      reply = co_await answer_once<OpenReply>(request, "open", body);
     } else {
       // Making the same session twice is harmless: no answer need be kept.
       reply = co_await transact<OpenReply>(body);

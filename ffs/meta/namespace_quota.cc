@@ -14,7 +14,7 @@ Task<Result<QuotaReply>> Namespace::quota(QuotaRequest request) {
   if (!request.set())
     co_return co_await look<QuotaReply>([&] [[clang::coro_wrapper]] (View & view) { return quota_in(view, request); });
   co_return co_await answer_once<QuotaReply>(
-      request.request(), "quota", [&] [[clang::coro_wrapper]] (View & view) { return quota_in(view, request); });
+      request, "quota", [&] [[clang::coro_wrapper]] (View & view) { return quota_in(view, request); });
 }
 
 Task<Result<QuotaReply>> Namespace::quota_in(View& view, const QuotaRequest& request) {

@@ -79,9 +79,8 @@ Task<Result<>> put_into_trash(View& view, std::uint32_t uid, std::uint32_t gid, 
 
 Task<Result<EntryReply>> Namespace::remove(RemoveRequest request) {
   FF_CO_TRY_ASSIGN(const InodeId fresh, co_await fresh_id(request.to_trash()));
-  co_return co_await answer_once<EntryReply>(request.request(), "remove", [&] [[clang::coro_wrapper]] (View & view) {
-    return remove_in(view, request, fresh);
-  });
+  co_return co_await answer_once<EntryReply>(
+      request, "remove", [&] [[clang::coro_wrapper]] (View & view) { return remove_in(view, request, fresh); });
 }
 
 Task<Result<EntryReply>> Namespace::remove_in(View& view, const RemoveRequest& request, InodeId fresh) {

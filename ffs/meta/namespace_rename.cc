@@ -78,7 +78,7 @@ void put_at(View& view, Inode& moved, const Inode& parent, const std::string& na
 Task<Result<EntryReply>> Namespace::rename(RenameRequest request) {
   if (request.no_replace() && request.exchange()) co_return refuse(EINVAL, "rename", "both no-replace and exchange");
   co_return co_await answer_once<EntryReply>(
-      request.request(), "rename", [&] [[clang::coro_wrapper]] (View & view) { return rename_in(view, request); });
+      request, "rename", [&] [[clang::coro_wrapper]] (View & view) { return rename_in(view, request); });
 }
 
 Task<Result<EntryReply>> Namespace::rename_in(View& view, const RenameRequest& request) {

@@ -87,10 +87,10 @@ void decide_spill(View& view, Inode& file) {
 
 Task<Result<StatReply>> Namespace::truncate(TruncateRequest request) {
   if (request.size() > kFileBytesMax) co_return refuse(EFBIG, printable_name(request.where().path()));
-  FF_CO_TRY_ASSIGN(StatReply reply, co_await answer_once<StatReply>(request.request(), "truncate",
-                                                                    [&] [[clang::coro_wrapper]] (View & view) {
-                                                                      return truncate_in(view, request);
-                                                                    }));
+  FF_CO_TRY_ASSIGN(StatReply reply,
+                   co_await answer_once<StatReply>(request, "truncate", [&] [[clang::coro_wrapper]] (View & view) {
+                     return truncate_in(view, request);
+                   }));
   if (!reply.attributes().truncating()) co_return reply;
   const InodeId inode{reply.attributes().inode()};
   FF_CO_TRY(co_await finish_truncate(inode));

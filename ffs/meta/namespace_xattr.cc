@@ -38,7 +38,7 @@ Task<Result<XattrReply>> Namespace::xattr(XattrRequest request) {
         [&] [[clang::coro_wrapper]] (View & view) { return read_xattr_in(view, request); });
   }
   co_return co_await answer_once<XattrReply>(
-      request.request(), "xattr", [&] [[clang::coro_wrapper]] (View & view) { return change_xattr_in(view, request); });
+      request, "xattr", [&] [[clang::coro_wrapper]] (View & view) { return change_xattr_in(view, request); });
 }
 
 Task<Result<XattrReply>> Namespace::read_xattr_in(View& view, const XattrRequest& request) {

@@ -470,6 +470,54 @@ TEST_P(NamespaceTest, ATreeOfOthersDoesNotGoIntoOnesTrash) {
   fs.as(root_user());
 }
 
+// Numbers of clients are no secret, and handles and sequences count up.
+TEST_P(NamespaceTest, ASessionIsOfTheUserWhoOpenedIt) {
+  ASSERT_EQ(fs.mkdir("/open", 0777), 0);
+  fs.as(user(1));
+  ASSERT_EQ(fs.create("/open/f", 0600), 0);
+  ASSERT_EQ(fs.write_small("/open/f", "mine"), 0);
+  ASSERT_EQ(fs.open_write("/open/f"), 0);
+  CloseRequest request;
+  request.set_inode(fs.last.inode());
+  request.set_handle(fs.handle);
+  request.set_inline_version(fs.last.version());
+  fs.as(user(2));
+  CloseRequest writes = request;
+  writes.set_wrote(true);
+  writes.set_inline_write(true);
+  writes.set_inline_data("theirs");
+  EXPECT_EQ(fs.close(writes), EBADF);
+  CloseRequest leaves = request;
+  leaves.set_leave_inline(true);
+  EXPECT_EQ(fs.close(leaves), EBADF);
+  CloseRequest times = request;
+  times.set_set_modified(true);
+  EXPECT_EQ(fs.close(times), EBADF);
+  fs.last.Clear();
+  request.set_close(true);
+  EXPECT_EQ(fs.close(request), 0);
+  EXPECT_EQ(fs.last.inode(), 0U) << "learns nothing";
+  EXPECT_EQ(fs.records(keys::sessions_by_client()).size(), 1U) << "ends nothing";
+  fs.as(user(1));
+  writes.clear_request();
+  writes.set_inline_data("mine!");
+  EXPECT_EQ(fs.close(writes), 0);
+  EXPECT_EQ(fs.close(request), 0);
+  EXPECT_TRUE(fs.records(keys::sessions_by_client()).empty());
+  ASSERT_EQ(fs.stat("/open/f"), 0);
+  EXPECT_EQ(fs.last.inline_data(), "mine!");
+  // Who may read holds a file, and changes no times by that.
+  fs.as(root_user());
+  ASSERT_EQ(fs.create("/others", 0644), 0);
+  fs.as(user(1));
+  ASSERT_EQ(fs.open_read("/others", true), 0);
+  times.set_inode(fs.last.inode());
+  times.set_handle(fs.handle);
+  EXPECT_EQ(fs.close(times), EBADF);
+  fs.as(root_user());
+  fs.sessions().live.clear();
+}
+
 TEST_P(NamespaceTest, AChainThatIsDownKeepsNoOtherGarbageWaiting) {
   std::vector<InodeId> files;
   for (const char* name : {"/a", "/b", "/c"}) {
@@ -516,7 +564,7 @@ TEST_P(NamespaceTest, KeysOfAnotherLengthArePassedOverAndCounted) {
   const std::string answers = keys::answers().begin;
   std::vector<std::string> bad;
   for (const std::string& key :
-       {answers + "x", keys::answers_of_client(kClient).begin, keys::answer(kClient, 2) + "x", answers + "\xff",
+       {answers + "x", keys::answers_of_client(kClient).begin, keys::answer(kClient, 2, 0) + "x", answers + "\xff",
         keys::sessions_by_client().begin + "x", keys::sessions_by_client().begin + "\xff",
         keys::truncating_all().begin + "x", keys::garbage_all().begin + '\0', keys::garbage_all().begin + "\xff"}) {
     fs.put(key, "");

@@ -285,6 +285,31 @@ TEST_P(NamespaceTest, ARepeatedRequestGivesTheFirstAnswer) {
   EXPECT_EQ(refused.error().code(), Errc::kInvalidArgument);
 }
 
+TEST_P(NamespaceTest, AnAnswerIsOfTheUserWhoAsked) {
+  ASSERT_EQ(fs.mkdir("/d", 01777), 0);
+  fs.as(user(1));
+  ASSERT_EQ(fs.create("/d/a"), 0);
+  RemoveRequest remove;
+  *remove.mutable_where() = path("/d/a");
+  *remove.mutable_request() = fs.tag();
+  EXPECT_EQ(fs.call(&Namespace::remove, remove), 0);
+  // Another's tag is a request of one's own.
+  fs.as(user(2));
+  EXPECT_EQ(fs.call(&Namespace::remove, remove), ENOENT);
+  // And one that was used by somebody else first is still to be done.
+  ASSERT_EQ(fs.create("/d/planted"), 0);
+  *remove.mutable_where() = path("/d/planted");
+  *remove.mutable_request() = fs.tag();
+  EXPECT_EQ(fs.call(&Namespace::remove, remove), 0);
+  fs.as(user(1));
+  ASSERT_EQ(fs.create("/d/b"), 0);
+  *remove.mutable_where() = path("/d/b");
+  EXPECT_EQ(fs.call(&Namespace::remove, remove), 0);
+  EXPECT_EQ(fs.call(&Namespace::remove, remove), 0);
+  EXPECT_EQ(fs.stat("/d/b"), ENOENT);
+  fs.as(root_user());
+}
+
 TEST_P(NamespaceTest, ACommitInDoubtIsDoneOnce) {
   for (const bool applied : {true, false}) {
     const std::string name = applied ? "/was" : "/was not";
