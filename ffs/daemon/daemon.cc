@@ -126,6 +126,11 @@ Task<Result<>> Daemon::start_namespace() {
         static_cast<std::uint32_t>(cluster_.stripe == 0 ? chains : std::min<std::size_t>(cluster_.stripe, chains)));
     return layout;
   };
+  options.names.has_table = [this](const LayoutInfo& layout) -> std::optional<bool> {
+    const auto view = mgmt_->current();
+    if (view == nullptr) return std::nullopt;
+    return !view->table(TableId{layout.table()}, layout.table_version()).empty();
+  };
   names_ = std::make_unique<NamespaceService>(env_, *names_store_, *chunks_, *sessions_, std::move(options));
   co_return co_await names_->start();
 }

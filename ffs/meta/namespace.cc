@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "ffs/format/layout.hpp"
 #include "ffs/meta/namespace_answers.hpp"
 
 namespace ff::ffs {
@@ -69,6 +70,26 @@ Task<Result<>> Namespace::prepare() {
     view.create(made);
     co_return {};
   });
+}
+
+Task<Result<>> Namespace::check_layout(LayoutInfo info, const char* what) {
+  const Layout layout{.table = TableId{info.table()},
+                      .table_version = info.table_version(),
+                      .chunk_bytes = info.chunk_bytes(),
+                      .stripe = info.stripe()};
+  if (const auto valid = check(layout); !valid) co_return refuse(EINVAL, what, valid.error().message());
+  if (!options_.has_table) co_return {};
+  std::optional<bool> there = options_.has_table(info);
+  if (!there || !*there) {
+    FF_CO_TRY(co_await runtime::sleep(options_.new_table_wait));
+    there = options_.has_table(info);
+  }
+  if (!there) co_return fail(Errc::kUnavailable, "namespace: the chain tables are not known yet (try again)");
+  if (!*there) {
+    co_return refuse(EINVAL, what,
+                     fmt::format("chain table {} version {}: there is none", info.table(), info.table_version()));
+  }
+  co_return {};
 }
 
 // ---- shared steps --------------------------------------------------------------------------------------------------

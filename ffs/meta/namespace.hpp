@@ -47,7 +47,10 @@ struct NamespaceOptions {
   // Of new files where no directory above says one: asked for each, since tables grow; nothing: not
   // known yet, kUnavailable. May be empty.
   std::function<std::optional<LayoutInfo>()> default_layout = {};
-  std::uint32_t list_limit = 4096;  // entries of one answer
+  // Whether a layout's table is there; nothing: not known yet, kUnavailable. May be empty: all are.
+  std::function<std::optional<bool>(const LayoutInfo&)> has_table = {};
+  runtime::Duration new_table_wait = std::chrono::milliseconds(500);  // one just made may not have been heard of
+  std::uint32_t list_limit = 4096;                                    // entries of one answer
 };
 
 class Namespace {
@@ -97,6 +100,8 @@ class Namespace {
   runtime::Task<Result<Reply>> answer_once(const Request& request, const char* method, TransactionBody<Reply> body);
   template <class T>
   runtime::Task<Result<T>> look(TransactionBody<T> body);
+  // EINVAL: it is none, or its table is not there: what is made with it could neither be written to nor be destroyed.
+  runtime::Task<Result<>> check_layout(LayoutInfo info, const char* what);
   Tag tag_or_new(Tag tag);
 
   // The bodies: they check everything before their first write.

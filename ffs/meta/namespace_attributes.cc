@@ -3,7 +3,6 @@
 
 #include <cerrno>
 
-#include "ffs/format/layout.hpp"
 #include "ffs/meta/namespace_answers.hpp"
 #include "ffs/meta/resolve.hpp"
 
@@ -16,14 +15,6 @@ namespace {
 Result<> check_request(const SetAttributesRequest& request) {
   if (request.accessed().nanoseconds() > 999'999'999 || request.modified().nanoseconds() > 999'999'999) {
     return refuse(EINVAL, "setattr", "a time with a second or more of nanoseconds");
-  }
-  if (request.set_layout()) {
-    const LayoutInfo& info = request.layout();
-    auto valid = check(Layout{.table = TableId{info.table()},
-                              .table_version = info.table_version(),
-                              .chunk_bytes = info.chunk_bytes(),
-                              .stripe = info.stripe()});
-    if (!valid) return refuse(EINVAL, "setattr", valid.error().message());
   }
   return {};
 }
@@ -83,6 +74,7 @@ void apply_times(View& view, const SetAttributesRequest& request, Inode& inode) 
 
 Task<Result<StatReply>> Namespace::set_attributes(SetAttributesRequest request) {
   FF_CO_TRY(check_request(request));
+  if (request.set_layout()) FF_CO_TRY(co_await check_layout(request.layout(), "setattr"));
   co_return co_await answer_once<StatReply>(
       request, "setattr", [&] [[clang::coro_wrapper]] (View & view) { return set_attributes_in(view, request); });
 }

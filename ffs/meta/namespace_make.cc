@@ -1,7 +1,6 @@
 // Directories, symlinks and hard links.
 #include <cerrno>
 
-#include "ffs/format/layout.hpp"
 #include "ffs/meta/namespace_answers.hpp"
 #include "ffs/meta/resolve.hpp"
 
@@ -20,14 +19,7 @@ Task<Result<EntryReply>> entry_reply(View& view, Inode inode) {
 }  // namespace
 
 Task<Result<EntryReply>> Namespace::make_directory(MakeDirectoryRequest request) {
-  if (request.has_layout()) {
-    const LayoutInfo& info = request.layout();
-    auto valid = check(Layout{.table = TableId{info.table()},
-                              .table_version = info.table_version(),
-                              .chunk_bytes = info.chunk_bytes(),
-                              .stripe = info.stripe()});
-    if (!valid) co_return refuse(EINVAL, "mkdir", valid.error().message());
-  }
+  if (request.has_layout()) FF_CO_TRY(co_await check_layout(request.layout(), "mkdir"));
   if (request.parents()) co_return co_await make_all_directories(std::move(request));
   FF_CO_TRY_ASSIGN(const InodeId fresh, co_await fresh_id(true));
   co_return co_await answer_once<EntryReply>(request, "mkdir", [&] [[clang::coro_wrapper]] (View & view) {

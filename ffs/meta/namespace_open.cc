@@ -3,7 +3,6 @@
 
 #include <cerrno>
 
-#include "ffs/format/layout.hpp"
 #include "ffs/meta/namespace_answers.hpp"
 #include "ffs/meta/resolve.hpp"
 
@@ -19,14 +18,6 @@ Result<> check_open(const OpenRequest& request) {
   if (request.exclusive() && !request.create()) return refuse(EINVAL, "open", "exclusive without create");
   if ((request.write() || request.hold()) && request.client() == 0) {
     return refuse(EINVAL, "open", "no client session (a file that is written, or held, belongs to one)");
-  }
-  if (request.has_layout()) {
-    const LayoutInfo& info = request.layout();
-    auto valid = check(Layout{.table = TableId{info.table()},
-                              .table_version = info.table_version(),
-                              .chunk_bytes = info.chunk_bytes(),
-                              .stripe = info.stripe()});
-    if (!valid) return refuse(EINVAL, "open", valid.error().message());
   }
   return {};
 }
@@ -56,6 +47,7 @@ Task<Result<std::uint64_t>> session_handle(View& view, const OpenRequest& reques
 
 Task<Result<OpenReply>> Namespace::open(OpenRequest request) {
   FF_CO_TRY(check_open(request));
+  if (request.has_layout()) FF_CO_TRY(co_await check_layout(request.layout(), "open"));
   for (int turn = 0;; ++turn) {
     FF_CO_TRY_ASSIGN(const InodeId fresh, co_await fresh_id(request.create()));
     const bool changes = request.create() || request.truncate();

@@ -356,6 +356,49 @@ TEST_P(NamespaceTest, QuotasCountAndRefuse) {
   ASSERT_EQ(fs.remove("/q", true, true, false), 0);
 }
 
+TEST_P(NamespaceTest, ALayoutNamesATableThatIsThere) {
+  NamespaceOptions options = MetaWorld::small_options();
+  bool known = true;
+  std::uint64_t newest = 2;
+  options.has_table = [&](const LayoutInfo& layout) -> std::optional<bool> {
+    if (!known) return std::nullopt;
+    return layout.table() == 1 && layout.table_version() <= newest;
+  };
+  options.new_table_wait = std::chrono::milliseconds(1);
+  MetaWorld other(GetParam()(), options);
+  MakeDirectoryRequest mkdir;
+  *mkdir.mutable_layout() = *options.default_layout();
+  OpenRequest create;
+  create.set_write(true);
+  create.set_create(true);
+  SetAttributesRequest change;
+  change.set_set_layout(true);
+  const auto with = [&](std::uint64_t table, std::uint64_t version, const std::string& name) {
+    mkdir.mutable_layout()->set_table(table);
+    mkdir.mutable_layout()->set_table_version(version);
+    *create.mutable_layout() = *change.mutable_layout() = mkdir.layout();
+    *mkdir.mutable_where() = path("/" + name);
+    *create.mutable_where() = path("/" + name + ".f");
+  };
+  with(1, 2, "is");
+  EXPECT_EQ(other.call(&Namespace::make_directory, mkdir), 0);
+  EXPECT_EQ(other.open(create), 0);
+  EXPECT_EQ(other.set_attributes(change, "/is"), 0);
+  for (const auto& [table, version] : {std::pair(1, 3), std::pair(7, 1)}) {
+    with(table, version, "none");
+    EXPECT_EQ(other.call(&Namespace::make_directory, mkdir), EINVAL);
+    EXPECT_EQ(other.open(create), EINVAL);
+    EXPECT_EQ(other.set_attributes(change, "/is"), EINVAL);
+  }
+  newest = 3;
+  with(1, 3, "now");
+  EXPECT_EQ(other.call(&Namespace::make_directory, mkdir), 0);
+  known = false;
+  const auto unsure = other.signed_call(&Namespace::make_directory, mkdir);
+  ASSERT_FALSE(unsure.has_value());
+  EXPECT_EQ(unsure.error().code(), Errc::kUnavailable);
+}
+
 TEST_P(NamespaceTest, AnswersAreForgottenWhenTheyAreOld) {
   for (int i = 0; i < 5; ++i) ASSERT_EQ(fs.mkdir("/" + std::to_string(i)), 0);
   auto forgotten = fs.sync(fs.keeping().forget_answers());
