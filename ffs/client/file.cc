@@ -15,7 +15,9 @@ using runtime::Task;
 namespace {
 
 constexpr runtime::Duration kRoutingWait = 5s;
-constexpr int kTruncatedTurns = 16;  // others may truncate again meanwhile
+constexpr std::uint64_t kQuotaStep = 1u << 20;  // so much may be written without asking what is left of a quota
+constexpr runtime::Duration kQuotaPause = 1s;   // between questions where nothing is left
+constexpr int kTruncatedTurns = 16;             // others may truncate again meanwhile
 
 Layout layout_of(const LayoutInfo& info) {
   return {.table = TableId{info.table()},
@@ -43,6 +45,7 @@ Result<> all_done(const std::vector<Result<T>>& results) {
 }  // namespace
 
 File::File(FileSystem& fs, OpenReply reply, bool writes) : fs_(fs), handle_(reply.handle()), writes_(writes) {
+  take_quota(reply.has_quota() ? &reply.quota() : nullptr);
   take(std::move(*reply.mutable_attributes()));
   content_ = attributes_.inline_data();
   attributes_.clear_inline_data();
@@ -160,6 +163,7 @@ Task<Result<>> File::write(std::uint64_t offset, std::span<const std::byte> from
                    EFBIG);
   }
   const std::uint64_t end = offset + from.size();
+  if (room_ && end > size()) FF_CO_TRY(co_await check_quota(end));
   if (in_inode()) {
     if (fs_.options().inline_small && end <= kInlineBytes) {
       FF_CO_TRY_ASSIGN(const bool written, co_await write_inode(offset, from));
@@ -169,6 +173,38 @@ Task<Result<>> File::write(std::uint64_t offset, std::span<const std::byte> from
     }
   }
   co_return co_await write_chunks(offset, from);
+}
+
+void File::take_quota(const QuotaLeft* left) {
+  if (left == nullptr) {
+    room_.reset();
+    return;
+  }
+  const std::uint64_t bytes = std::min(left->bytes(), kFileBytesMax);
+  room_ = Room{.end = left->size() + bytes,
+               .ask = left->size() + std::max(bytes / 2, std::min(bytes, kQuotaStep)),
+               .told = fs_.env().now()};
+}
+
+Task<Result<>> File::check_quota(std::uint64_t end) {
+  if (end <= room_->ask) co_return {};
+  const bool full = end > room_->end;
+  if (!full || fs_.env().now() - room_->told >= kQuotaPause || wrote_) {
+    if (wrote_) {
+      FF_CO_TRY(co_await settle(false));
+    } else {
+      CloseRequest question;
+      question.set_inode(attributes_.inode());
+      question.set_handle(handle_);
+      FF_CO_TRY_ASSIGN(const CloseReply reply, co_await fs_.meta().close(std::move(question)));
+      if (reply.has_attributes()) take_quota(reply.has_quota() ? &reply.quota() : nullptr);
+    }
+  }
+  if (!room_ || end <= room_->end) co_return {};
+  co_return fail(Errc::kExhausted,
+                 fmt::format("inode {}: its quota lets it become {} bytes long", attributes_.inode(),
+                             std::max(room_->end, attributes_.size())),
+                 EDQUOT);
 }
 
 // Where the file was truncated meanwhile, the chunks that heard of it refuse: they are written once more, on top of the
@@ -248,6 +284,7 @@ Task<Result<>> File::leave_inode() {
   FF_CO_TRY_ASSIGN(CloseReply reply, co_await fs_.meta().close(std::move(request)));
   content_.clear();
   wrote_ = false;
+  take_quota(reply.has_quota() ? &reply.quota() : nullptr);
   take(std::move(*reply.mutable_attributes()));
   co_return {};
 }
@@ -373,6 +410,7 @@ Task<Result<>> File::settle_once(bool close) {
   if (wrote && reply->has_attributes() && reply->attributes().truncate_epoch() != request_epoch)
     doubtful_end_ = std::max(doubtful_end_, seen_end_);
   if (!reply->has_attributes()) co_return {};  // the session had ended already
+  if (!close) take_quota(reply->has_quota() ? &reply->quota() : nullptr);
   // Written to meanwhile: newer than the answer.
   if (!wrote_ || !in_inode()) {
     take(std::move(*reply->mutable_attributes()));

@@ -77,6 +77,8 @@ class File {
   // Less than asked only at the end of the file. Holes read as zeros. Several may run at a time.
   runtime::Task<Result<std::size_t>> read(std::uint64_t offset, std::span<std::byte> into);
   // All or an error (then any part may have been written). Several may run at a time; overlapping ones in any order.
+  // EDQUOT: it would make the file longer than its quota lets it; several writers at a time may pass that by what they
+  // write between two questions to the service, at most half of what was left then.
   runtime::Task<Result<>> write(std::uint64_t offset, std::span<const std::byte> from);
   runtime::Task<Result<>> truncate(std::uint64_t size);
   // Everything written so far is durable, and its length is seen by others.
@@ -111,6 +113,9 @@ class File {
                                                            std::vector<Extent> extents);
   Error truncated_again() const;
   runtime::Task<Result<>> read_chunks(std::uint64_t offset, std::span<std::byte> into);
+  // EDQUOT when a write to there would make the file longer than its quota lets it.
+  runtime::Task<Result<>> check_quota(std::uint64_t end);
+  void take_quota(const QuotaLeft* left);
 
   FileSystem& fs_;
   Attributes attributes_;
@@ -122,6 +127,14 @@ class File {
   std::uint64_t seen_end_ = 0;  // of the furthest acknowledged write under the present truncate epoch
   // The same under earlier epochs, of what is not settled: the truncate may have come before the write or after it.
   std::uint64_t doubtful_end_ = 0;
+  // Of a file that counts in a quota: how long it may become by what was told last, and beyond which the service is
+  // told of what was written, and asked anew.
+  struct Room {
+    std::uint64_t end = 0;
+    std::uint64_t ask = 0;
+    runtime::Time told{};
+  };
+  std::optional<Room> room_;
   runtime::Mutex moving_;  // what tells, moves or replaces content_ or the length: one at a time
 };
 

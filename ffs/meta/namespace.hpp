@@ -14,7 +14,9 @@
 // Quotas     count what an inode says of its size, until it is destroyed (not only unlinked). Limits are checked
 // against
 //            the snapshot, so what is under way may pass them: by one file for each concurrent create, and by what
-//            writers write between open and close. Nothing is refused at close: bytes that were acknowledged stay.
+//            several writers write at a time. A writer is told what is left, when it opens and at each fsync, keeps to
+//            it, and asks anew when half of it is used (libffs does). Nothing is refused at close: bytes that were
+//            acknowledged stay.
 //            A directory with a quota of its own counts in none above it. What moves between two quotas must be one
 //            file with one name (else EXDEV, which makes mv copy).
 // Threads    Those of the Env. Ownership: Env, store and chunks outlive it, and its calls.

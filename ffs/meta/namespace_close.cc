@@ -77,7 +77,12 @@ Task<Result<CloseReply>> Namespace::close_unchanged(CloseRequest request) {
     if (!may_use(request.user(), session)) co_return reply;
     FF_CO_TRY_ASSIGN(const auto inode, co_await view.find(id, kv::Read::kSnapshot));
     if (inode) *reply.mutable_attributes() = attributes_of(*inode);
-    if (request.close()) end_session(view, request);
+    if (request.close()) {
+      end_session(view, request);
+    } else if (inode && session.write()) {
+      FF_CO_TRY_ASSIGN(const auto left, co_await view.quota_left(*inode));
+      if (left) *reply.mutable_quota() = *left;
+    }
     co_return reply;
   });
 }
@@ -102,9 +107,14 @@ Task<Result<CloseReply>> Namespace::close_in(View& view, const CloseRequest& req
   }
   if (request.has_accessed()) inode.record.set_accessed(nanoseconds_of(request.accessed()));
   view.change(inode);
-  if (request.close()) end_session(view, request);
   CloseReply reply;
   *reply.mutable_attributes() = attributes_of(inode);
+  if (request.close()) {
+    end_session(view, request);
+  } else if (session.write()) {
+    FF_CO_TRY_ASSIGN(const auto left, co_await view.quota_left(inode));
+    if (left) *reply.mutable_quota() = *left;
+  }
   co_return reply;
 }
 

@@ -43,6 +43,13 @@ Task<Result<std::uint64_t>> session_handle(View& view, const OpenRequest& reques
   co_return handle;
 }
 
+Task<Result<>> tell_quota(View& view, const OpenRequest& request, const Inode& file, OpenReply& reply) {
+  if (!request.write()) co_return {};
+  FF_CO_TRY_ASSIGN(const auto left, co_await view.quota_left(file));
+  if (left) *reply.mutable_quota() = *left;
+  co_return {};
+}
+
 }  // namespace
 
 Task<Result<OpenReply>> Namespace::open(OpenRequest request) {
@@ -83,6 +90,7 @@ Task<Result<OpenReply>> Namespace::open_in(View& view, const OpenRequest& reques
   FF_CO_TRY_ASSIGN(const std::uint64_t handle, co_await session_handle(view, request, file.id, view.random()));
   reply.set_handle(handle);
   *reply.mutable_attributes() = attributes_of(file);
+  FF_CO_TRY(co_await tell_quota(view, request, file, reply));
   co_return reply;
 }
 
@@ -124,6 +132,7 @@ Task<Result<OpenReply>> Namespace::open_existing(View& view, const OpenRequest& 
   FF_CO_TRY_ASSIGN(const std::uint64_t handle, co_await session_handle(view, request, file.id, view.random()));
   reply.set_handle(handle);
   *reply.mutable_attributes() = with_content(file);
+  FF_CO_TRY(co_await tell_quota(view, request, file, reply));
   co_return reply;
 }
 

@@ -249,6 +249,20 @@ void View::drop_link(Inode& inode, runtime::Duration delay) {
   }
 }
 
+Task<Result<std::optional<QuotaLeft>>> View::quota_left(Inode file) {
+  const std::uint64_t project = file.record.project();
+  if (project == 0) co_return std::nullopt;
+  FF_CO_TRY_ASSIGN(const auto value, co_await get(keys::quota(InodeId{project}), kv::Read::kSnapshot));
+  if (!value) co_return std::nullopt;
+  FF_CO_TRY_ASSIGN(const QuotaRecord quota, decode_record<QuotaRecord>(*value, "quota"));
+  if (quota.bytes_limit() == 0) co_return std::nullopt;
+  FF_CO_TRY_ASSIGN(const std::uint64_t used, co_await count_at(keys::quota_bytes(InodeId{project})));
+  QuotaLeft left;
+  left.set_size(file.record.size());
+  left.set_bytes(used < quota.bytes_limit() ? quota.bytes_limit() - used : 0);
+  co_return left;
+}
+
 Task<Result<>> View::check_quota(std::uint64_t project, std::uint64_t bytes, std::uint64_t files) {
   if (project == 0) co_return {};
   FF_CO_TRY_ASSIGN(const auto value, co_await get(keys::quota(InodeId{project}), kv::Read::kSnapshot));

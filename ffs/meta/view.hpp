@@ -81,6 +81,8 @@ class View {
   void charge(std::uint64_t project, std::uint64_t bytes, std::uint64_t files);
   // EDQUOT when so much more would pass a limit, as far as the snapshot knows: operations under way are not seen.
   runtime::Task<Result<>> check_quota(std::uint64_t project, std::uint64_t bytes, std::uint64_t files);
+  // What is left of the limit of bytes that the file counts in, as far as the snapshot knows; nothing: there is none.
+  runtime::Task<Result<std::optional<QuotaLeft>>> quota_left(Inode file);
   runtime::Task<Result<std::uint64_t>> count_at(std::string key);
 
   runtime::Task<Result<std::optional<std::string>>> get(std::string key, kv::Read mode = kv::Read::kConflicting);

@@ -1,6 +1,8 @@
 // What a File makes of answers that come late, or out of order.
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "libcommon/runtime/scope.hpp"
 #include "tests/unit/ffs/client/scripted_world.hpp"
 
@@ -125,6 +127,58 @@ TEST(File, AReadBesideASyncDoesNotBringTheContentBackThatWasBefore) {
     co_return co_await file->close();
   });
   EXPECT_EQ(stored, "BBBBC");
+}
+
+// The service's side of a quota of so many bytes, in which this file counts alone.
+TEST(File, AWriterStopsWhereItsQuotaEnds) {
+  ScriptedWorld world;
+  std::uint64_t limit = 10'000'000, size = 0;
+  int told = 0;
+  const auto left = [&] {
+    QuotaLeft quota;
+    quota.set_size(size);
+    quota.set_bytes(limit - std::min(limit, size));
+    return quota;
+  };
+  world.meta().on_open = [&](const OpenRequest&) -> ScriptedMeta::Answer<OpenReply> {
+    OpenReply reply;
+    reply.set_handle(1);
+    *reply.mutable_attributes() = ScriptedWorld::in_chunks(5, 0, 0);
+    *reply.mutable_quota() = left();
+    return {reply};
+  };
+  world.meta().on_close = [&](const CloseRequest& request) -> ScriptedMeta::Answer<CloseReply> {
+    ++told;
+    size = std::max(size, request.length_seen());
+    CloseReply reply;
+    *reply.mutable_attributes() = ScriptedWorld::in_chunks(5 + static_cast<std::uint64_t>(told), 0, size);
+    *reply.mutable_quota() = left();
+    return {reply};
+  };
+  world.run([&](SimEnv&, FileSystem& fs) -> Task<Result<>> {
+    FF_CO_TRY_ASSIGN(const auto file, co_await fs.open("/f", {.write = true}));
+    const std::vector<std::byte> piece(100'000, std::byte{1});
+    for (std::uint64_t at = 0; at < 10'000'000; at += piece.size()) FF_CO_TRY(co_await file->write(at, piece));
+    // Half of what is left, and a step at least: 5, 2.5, 1.25, 1, and what is left then.
+    EXPECT_LE(told, 5);
+    EXPECT_GE(told, 4) << "what it writes counts for others, too";
+    const auto refused = co_await file->write(10'000'000, bytes("x"));
+    EXPECT_FALSE(refused.has_value());
+    if (!refused) EXPECT_EQ(refused.error().sys_errno(), EDQUOT) << refused.error().message();
+    EXPECT_EQ(size, 10'000'000u);
+    // What does not make it longer is no matter of the quota.
+    FF_CO_TRY(co_await file->write(0, piece));
+    // Nor is the service asked at each attempt; more room is found a little later.
+    FF_CO_TRY(co_await file->sync());
+    const int before = told;
+    for (int i = 0; i < 100; ++i) EXPECT_FALSE((co_await file->write(10'000'000, bytes("x"))).has_value());
+    EXPECT_LE(told, before + 1);
+    limit = 20'000'000;
+    FF_CO_TRY(co_await runtime::sleep(2s));
+    FF_CO_TRY(co_await file->write(10'000'000, bytes("x")));
+    co_return co_await file->close();
+  });
+  EXPECT_EQ(size, 10'000'001u);
 }
 
 }  // namespace

@@ -356,6 +356,55 @@ TEST_P(NamespaceTest, QuotasCountAndRefuse) {
   ASSERT_EQ(fs.remove("/q", true, true, false), 0);
 }
 
+TEST_P(NamespaceTest, AWriterIsToldWhatIsLeftOfItsQuota) {
+  ASSERT_EQ(fs.mkdir("/q"), 0);
+  QuotaRequest quota;
+  *quota.mutable_where() = path("/q");
+  quota.set_set(true);
+  quota.set_bytes(1000);
+  ASSERT_EQ(fs.call(&Namespace::quota, quota), 0);
+  ASSERT_EQ(fs.create("/q/other"), 0);
+  ASSERT_EQ(fs.write_small("/q/other", std::string(100, 'x')), 0);
+  OpenRequest open;
+  *open.mutable_where() = path("/q/f");
+  open.set_write(true);
+  open.set_create(true);
+  open.set_client(kClient);
+  const auto opened = fs.signed_call(&Namespace::open, open);
+  ASSERT_TRUE(opened.has_value());
+  EXPECT_TRUE(opened->has_quota());
+  EXPECT_EQ(opened->quota().bytes(), 900U);
+  EXPECT_EQ(opened->quota().size(), 0U);
+  CloseRequest sync;
+  sync.set_inode(opened->attributes().inode());
+  sync.set_handle(opened->handle());
+  sync.set_client(kClient);
+  sync.set_inline_write(true);
+  sync.set_inline_data(std::string(300, 'x'));
+  sync.set_inline_version(opened->attributes().version());
+  auto told = fs.signed_call(&Namespace::close, sync);
+  ASSERT_TRUE(told.has_value());
+  EXPECT_EQ(told->quota().bytes(), 600U) << "with its own counted";
+  EXPECT_EQ(told->quota().size(), 300U);
+  // What others do is told when it is asked for.
+  ASSERT_EQ(fs.write_small("/q/other", std::string(2000, 'x')), 0);
+  CloseRequest question;
+  question.set_inode(opened->attributes().inode());
+  question.set_handle(opened->handle());
+  question.set_client(kClient);
+  told = fs.signed_call(&Namespace::close, question);
+  ASSERT_TRUE(told.has_value());
+  EXPECT_TRUE(told->has_quota());
+  EXPECT_EQ(told->quota().bytes(), 0U);
+  // Nothing is said where there is no limit.
+  *open.mutable_where() = path("/free");
+  open.clear_request();
+  const auto free = fs.signed_call(&Namespace::open, open);
+  ASSERT_TRUE(free.has_value());
+  EXPECT_FALSE(free->has_quota());
+  fs.sessions().live.clear();
+}
+
 TEST_P(NamespaceTest, ALayoutNamesATableThatIsThere) {
   NamespaceOptions options = MetaWorld::small_options();
   bool known = true;
