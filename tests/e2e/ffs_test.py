@@ -583,15 +583,16 @@ class Administration(unittest.TestCase):
         shown = self.fs.rows('quota', '/held/below')[0]  # of the folder above
         self.assertEqual({key: shown[key] for key in dash},
                          {'bytes_used': 600_000, 'bytes_limit': 1 << 20, 'files_used': 3, 'files_limit': 5})
-        # What is open may go over the limit of bytes; then no file is opened any more.
-        self.fs.put('/held/over', b'x' * 600_000)
+        # A writer stops where the quota ends, and its file is not there. (What it wrote counts until it is destroyed.)
         done = self.fs.ffs('put', '-', '/held/too-much', data=b'x' * 600_000, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b'quota', done.stderr.lower())
+        self.assertEqual(self.fs.ffs('stat', '/held/too-much', check=False).returncode, 1)
         self.fs.ffs('quota', '--bytes', '0', '/held')
         self.assertEqual([(row['bytes_limit'], row['files_limit']) for row in self.fs.rows('quota', '/held')], [(None, 5)])
         self.fs.put('/held/fits-now', b'x' * 600_000)
-        self.assertEqual(self.fs.ffs('touch', '/held/fifth', check=False).returncode, 1)
+        self.fs.ffs('touch', '/held/fifth', check=False)
+        self.assertEqual(self.fs.ffs('touch', '/held/sixth', check=False).returncode, 1)
         self.fs.put('/full', b'')
         for arguments, how, code, text in (
                 (('--files', '9', '/held'), self.fs.for_user(4711), 1, 'only root'),
