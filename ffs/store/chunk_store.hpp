@@ -11,8 +11,9 @@
 //            acknowledged when all replicas have staged it, and recovery decides about pending updates.
 // Atomic     After a crash at any point a chunk is old or new, never a mix; what was staged is whole or absent.
 // Checked    Every byte read from the disk is verified against its CRC-32C before it is given out; a mismatch is
-//            kCorrupt, names chunk and place, and marks the chunk bad (info().bad) until install() replaces it. Never
-//            served, never guessed.
+//            kCorrupt, names chunk and place, and marks the chunk bad (info().bad) until install() replaces it, or
+//            verify() finds it whole again. Never served, never guessed. A chunk's sector that the disk fails to read,
+//            twice, counts as a mismatch.
 // Rot        What was durable and rots is reported, never forgotten: a chunk's data when it is read, also a pending
 //            update's; the store's own records by open(), which does not take rot for what a power cut left unfinished.
 // Errors     kExhausted: no space (reads go on); kUnavailable: the journal is full of pending updates for now; kIo: the
@@ -172,7 +173,8 @@ class ChunkStore {
   // Everything done so far is durable.
   virtual runtime::Task<Result<>> sync() = 0;
 
-  // Reads and verifies one chunk from the disk; kCorrupt marks it bad.
+  // Reads and verifies one chunk from the disk; kCorrupt marks it bad. One that was bad and is whole again, because
+  // what could not be read was written over, or can be read now, is not bad any more.
   virtual runtime::Task<Result<>> verify(ChunkId chunk) = 0;
 
   // Where to record how long syncs of the disk take, from now on.

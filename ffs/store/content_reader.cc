@@ -29,7 +29,16 @@ Task<Result<>> ContentReader::read_blocks(ContentRef content, std::uint32_t firs
   const std::uint64_t unit = checksum_bytes_;
   std::size_t got = into.size();
   if (!covered(content->overlay, first, count)) {
-    FF_CO_TRY_ASSIGN(got, co_await files_.blocks(place.size_class).read(place.offset() + first * unit, into));
+    auto read = co_await files_.blocks(place.size_class).read(place.offset() + first * unit, into);
+    if (!read && read.error().code() == Errc::kIo) {
+      read = co_await files_.blocks(place.size_class).read(place.offset() + first * unit, into);
+    }
+    // A sector that cannot be read is lost like one whose bytes have changed: another replica has it.
+    if (!read && read.error().code() == Errc::kIo) {
+      co_return fail(Errc::kCorrupt, fmt::format("{}: block {}: {}", StoreFiles::blocks_name(place.size_class),
+                                                 place.index, read.error().message()));
+    }
+    FF_CO_TRY_ASSIGN(got, std::move(read));
   }
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint32_t index = first + i;

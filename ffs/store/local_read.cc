@@ -74,17 +74,35 @@ void LocalChunkStore::mark_bad(ChunkId chunk, const CommittedRef& seen) {
   if (usable()) enqueue(encode_bad(chunk, seen->version), false);
 }
 
+// Every byte of what was seen has been read since.
+Task<Result<>> LocalChunkStore::clear_bad(ChunkId chunk, CommittedRef seen) {
+  const std::uint64_t bytes = state_bytes_max(seen->content->crcs.size(), 0, superblock_.options.checksum_bytes);
+  FF_CO_TRY_ASSIGN(auto permit, co_await queue_room_.acquire(bytes));
+  const auto it = index_.find(chunk);
+  if (!usable() || it == index_.end() || it->second.committed != seen || it->second.pending) co_return {};
+  auto good = std::make_shared<CommittedState>(*seen);
+  good->bad = false;
+  it->second.committed = std::move(good);
+  changed(chunk);
+  queue_.permits.push_back(std::move(permit));
+  enqueue(encode_state(chunk, it->second.committed.get(), nullptr), false);
+  co_return {};
+}
+
 Task<Result<>> LocalChunkStore::verify(ChunkId chunk) {
   const auto it = index_.find(chunk);
   if (it == index_.end() || !it->second.committed) co_return not_there(chunk, "no such chunk");
-  if (it->second.committed->removed) co_return {};
+  const CommittedRef seen = it->second.committed;
+  if (seen->removed) co_return {};
   FF_CO_TRY_ASSIGN(auto buffer, env_.disk().buffer(kVerifyBytes));
   for (std::uint32_t at = 0;; at += kVerifyBytes) {
     auto part = co_await read(chunk, at, buffer.span());
     if (!part && part.error().code() == Errc::kNotFound) co_return {};  // removed meanwhile
     FF_CO_TRY(part);
-    if (part->bytes < kVerifyBytes) co_return {};
+    if (part->bytes < kVerifyBytes) break;
   }
+  if (seen->bad) FF_CO_TRY(co_await clear_bad(chunk, seen));
+  co_return {};
 }
 
 }  // namespace ff::ffs

@@ -106,6 +106,7 @@ class LocalChunkStore final : public ChunkStore {
   runtime::Task<Result<ReadResult>> read_content(ContentRef content, ChunkVersion version, std::uint32_t offset,
                                                  std::span<std::byte> into);
   void mark_bad(ChunkId chunk, const CommittedRef& seen);
+  runtime::Task<Result<>> clear_bad(ChunkId chunk, CommittedRef seen);
 
   // local_stage.cc
   Result<> check_update(const ChunkUpdate& update, const Chunk* chunk) const;

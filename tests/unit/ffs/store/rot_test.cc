@@ -137,6 +137,47 @@ TEST_F(StoreRot, AMarkOfDamageOutlivesAPowerCut) {
   });
 }
 
+// A disk tells of most of its lost sectors with an error: another replica's copy is the remedy for it as for a flipped
+// bit.
+TEST_F(StoreRot, ASectorThatCannotBeReadIsAMismatch) {
+  const auto part = pattern(100, 2);
+  run([this](SimEnv&, ChunkStore& store) -> Task<Result<>> {
+    co_return co_await stage_and_commit(store, write_update(kOne, 1, 0, large_));
+  });
+  ASSERT_TRUE(storage().damage(kBlocks, 50'000));
+  run([&](SimEnv&, ChunkStore& store) -> Task<Result<>> {
+    const auto read = co_await read_all(store, kOne);
+    STORE_CHECK(!read && read.error().code() == Errc::kCorrupt);
+    STORE_CHECK(store.info(kOne)->bad && !store.failed());
+    const auto staged = co_await store.stage(write_update(kOne, 2, 50'010, part));
+    STORE_CHECK(!staged && staged.error().code() == Errc::kCorrupt);
+    FF_CO_TRY(co_await store.install(*store.info(kOne), large_));
+    STORE_CHECK(!store.info(kOne)->bad);
+    co_return co_await store.verify(kOne);
+  });
+}
+
+// Found unreadable once, and readable since: by itself, or because it was written over.
+TEST_F(StoreRot, AChunkThatIsWholeAgainIsNotBadAnyMore) {
+  const auto part = pattern(8192, 2);
+  run([this](SimEnv&, ChunkStore& store) -> Task<Result<>> {
+    co_return co_await stage_and_commit(store, write_update(kOne, 1, 0, large_));
+  });
+  flip(kBlocks, 50'000);
+  run([&](SimEnv&, ChunkStore& store) -> Task<Result<>> {
+    STORE_CHECK(!(co_await store.verify(kOne)) && store.info(kOne)->bad);
+    FF_CO_TRY(co_await stage_and_commit(store, write_update(kOne, 2, 49'152, part)));
+    STORE_CHECK(store.info(kOne)->bad);
+    FF_CO_TRY(co_await store.verify(kOne));
+    STORE_CHECK(!store.info(kOne)->bad);
+    co_return co_await store.sync();
+  });
+  run_and_cut([](SimEnv&, ChunkStore& store) -> Task<Result<>> {
+    STORE_CHECK(store.info(kOne)->version == 2 && !store.info(kOne)->bad);
+    co_return co_await store.verify(kOne);
+  });
+}
+
 TEST_F(StoreRot, AFlippedBitInAnySectorOfTheLastBatchIsReported) {
   const auto data = pattern(6000, 1);
   run_and_cut([&](SimEnv&, ChunkStore& store) -> Task<Result<>> {
