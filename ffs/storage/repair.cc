@@ -1,10 +1,17 @@
 // Bad copies: a chunk whose bytes failed their check, or that lacks updates, takes the committed state of another
 // serving replica.
 //
+// Lost      Only when every other replica that serves has answered that it has no good copy (kCorrupt). Where one has
+//           not answered, nothing is known (kUnavailable). Either way it is tried again, ever more slowly: a replica
+//           may come back with the copy. Replicas that ask each other do not wake each other: one attempt of a chunk
+//           runs or waits at a time.
+//
 // Commit marks take no lock, so the chunk may change while its image is on its way: what is here is looked at again
 // when the image has come. From then on the update that is open here counts as not staged (set_base()), so that no mark
 // meets an image which is half in the store.
 #include <fmt/core.h>
+
+#include <algorithm>
 
 #include "ffs/storage/storage.ff.hpp"
 #include "ffs/storage/storage_convert.hpp"
@@ -22,6 +29,7 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
   const ChainVersion under = mine->version;
   const std::uint64_t stay = stay_;
   std::string tried;
+  bool unknown = false;  // one that serves may have it
   // The last complete copy may be the bad one: then those that do not serve yet may have the very bytes that we have on
   // record.
   std::vector<std::pair<TargetId, bool>> sources;
@@ -32,7 +40,10 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
   for (const auto& [from, exact] : sources) {
     if (from == id_ || (only && from != *only) || (exact && version)) continue;
     rpc::Client* const client = host_.peers.of(*view, from);
-    if (client == nullptr) continue;
+    if (client == nullptr) {
+      unknown = unknown || !exact;
+      continue;
+    }
     const auto here = store_->info(chunk);
     FF_CO_TRY_ASSIGN(runtime::DiskBuffer memory,
                      buffer(here && here->chunk_bytes ? here->chunk_bytes : kChunkBytesMax));
@@ -51,6 +62,7 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
       co_return fail(Errc::kUnavailable, to_text(chunk) + ": the chain changed");
     if (!reply) {
       tried += fmt::format("; target {}: {}", number(from), reply.error().message());
+      unknown = unknown || !exact;
       continue;
     }
     const AttemptPtr open = open_of(chunk);
@@ -64,6 +76,7 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
     }
     if (reply->code() != STORAGE_OK) {
       tried += fmt::format("; target {}: {} {}", number(from), StorageCode_Name(reply->code()), reply->detail());
+      unknown = unknown || (!exact && reply->code() != CORRUPT && reply->code() != CHUNK_NOT_FOUND);
       continue;
     }
     auto info = to_info(reply->image());
@@ -79,6 +92,7 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
     const ChunkVersion least = now ? now->version : 0;
     if (version ? info->version != *version : info->version < least) {
       tried += fmt::format("; target {}: has version {}", number(from), info->version);
+      unknown = true;  // one of us has not heard of a commit
       continue;
     }
     const bool was_staged = open && !open->whole && open->staged;
@@ -90,6 +104,9 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
     }
     co_return {};
   }
+  if (unknown || only)
+    co_return fail(Errc::kUnavailable,
+                   fmt::format("{}: not every replica has said whether it has it{}", to_text(chunk), tried));
   co_return fail(Errc::kCorrupt, fmt::format("{}: no other replica has what is missing here{}", to_text(chunk), tried));
 }
 
@@ -126,19 +143,33 @@ bool Target::wants_repair(ChunkId chunk) const {
 }
 
 void Target::start_repair(ChunkId chunk) {
-  if (stopping_ || !repairing_.try_emplace(chunk, true).second) return;
+  constexpr std::size_t kMost = 1024;  // others are asked for again when they are read
+  if (stopping_ || repairing_.size() >= kMost || !repairing_.insert(chunk).second) return;
   if (const auto info = store_->info(chunk); info && info->bad) ++bad_chunks_;
   scope_.spawn(repair_later(chunk));
 }
 
 Task<void> Target::repair_later(ChunkId chunk) {
-  {
-    const auto lock = co_await locks_.lock(chunk);
-    if (lock && wants_repair(chunk) && may_serve(life_, place_)) {
-      const auto done = co_await repair(chunk, std::nullopt, std::nullopt);
-      if (!done && done.error().code() == Errc::kCorrupt) trouble_ = done.error().message();
+  runtime::Duration pause = options_.repair_pause;
+  std::string told;  // in trouble_
+  for (;;) {
+    Result<> done;
+    {
+      const auto turn = co_await repair_turns_.acquire();
+      const auto lock = co_await locks_.lock(chunk);
+      if (!turn || !lock || !wants_repair(chunk) || !may_serve(life_, place_)) break;
+      done = co_await repair(chunk, std::nullopt, std::nullopt);
     }
+    if (!told.empty() && trouble_ == told) trouble_.clear();
+    if (done) break;
+    if (done.error().code() == Errc::kCorrupt) trouble_ = told = done.error().message();
+    const ChainVersion version = place_.version;
+    (void)co_await runtime::with_timeout(pause, "repair", place_change());
+    if (!co_await runtime::not_cancelled()) break;
+    const auto next = std::min(pause * 2, std::max(options_.repair_pause, options_.repair_pause_most));
+    pause = version == place_.version ? next : options_.repair_pause;
   }
+  if (!told.empty() && trouble_ == told) trouble_.clear();
   repairing_.erase(chunk);
 }
 

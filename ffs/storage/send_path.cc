@@ -173,11 +173,11 @@ Task<Target::Outcome> Target::settle_dispute(std::shared_ptr<const RoutingView> 
   if (auto mine = co_await copy_of(chunk, true); !mine && mine.error().code() == Errc::kCorrupt) {
     attempt->staged = false;
     if (auto done = co_await repair(chunk, attempt->update.version - 1, with.target); !done)
-      co_return Outcome{CORRUPT, done.error().message()};
+      co_return Outcome{code_of(done.error()), done.error().message()};
     co_return Outcome{BUSY, "our copy was bad and has been repaired"};
   }
   if (auto sent = co_await send_image(std::move(view), with.target, chunk, true); !sent)
-    co_return Outcome{CORRUPT, sent.error().message()};
+    co_return Outcome{code_of(sent.error()), sent.error().message()};
   co_return Outcome{BUSY, "the successor's copy differed and has been replaced"};
 }
 

@@ -18,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,8 @@ struct TargetOptions {
   runtime::Duration commit_delay = std::chrono::milliseconds(2);    // that commit marks wait for company
   runtime::Duration settle_every = std::chrono::milliseconds(250);  // looking for what was left half-way
   runtime::Duration resync_pause = std::chrono::milliseconds(250);  // between attempts
+  runtime::Duration repair_pause = std::chrono::milliseconds(500);  // after a repair that failed; twice that the next
+  runtime::Duration repair_pause_most = std::chrono::minutes(1);    // time, at most this
   std::uint64_t resync_bytes_per_second = 0;                        // 0: no limit
   std::size_t resync_transfers = 8;                                 // at a time
   // Of updates that are being worked on, also when those who sent them have given up. More are refused (BUSY).
@@ -277,9 +280,10 @@ class Target {
   runtime::Event settle_wanted_;
   ChunkId settled_to_{};  // where the settle loop goes on: what it cannot finish must not keep others from it
   std::map<ChunkId, ChunkVersion>
-      received_;  // while syncing, under place_.version: what came, so that nothing goes back
-  std::map<ChunkId, bool> repairing_;
-  runtime::WaitQueue changed_;  // the place has
+      received_;                        // while syncing, under place_.version: what came, so that nothing goes back
+  std::set<ChunkId> repairing_;         // by a task of its own, which works at it or waits to try again
+  runtime::Semaphore repair_turns_{8};  // repairs at a time
+  runtime::WaitQueue changed_;          // the place has
 
   std::uint64_t own_client_;  // of tags that the target makes itself
   std::uint64_t own_sequence_ = 0;

@@ -82,6 +82,7 @@ void ModelStore::durable() {
 }
 
 Task<Result<ReadResult>> ModelStore::read(ChunkId id, std::uint32_t offset, std::span<std::byte> into) {
+  ++disk_.reads;
   FF_CO_TRY(co_await spend());
   const auto found = disk_.chunks.find(id);
   if (found == disk_.chunks.end() || found->second.info.version == 0 || found->second.info.removed) co_return none(id);

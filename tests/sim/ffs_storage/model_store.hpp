@@ -32,6 +32,7 @@ struct ModelDisk {
   std::map<ChunkId, Chunk> chunks;
   bool broken = false;  // writes fail
   std::uint64_t opened = 0;
+  std::uint64_t reads = 0;
   Steps held;              // whoever comes there waits until the entry is gone
   Steps reached;           // where somebody waits, or did
   std::set<ChunkId> full;  // no update of these finds space

@@ -193,6 +193,44 @@ TEST(TargetRepair, TheNextUpdateMendsWhatCouldNotBeStagedAgain) {
   });
 }
 
+TEST(TargetRepair, ReplicasThatAreAllBadDoNotKeepEachOtherBusy) {
+  ChainBench bench(2);
+  expect_runs(bench, [](ChainBench& b) -> Task<Result<>> {
+    for (std::size_t i : {0, 1}) b.put(i, kA, 3, 'x');
+    b.disk(0).chunks[kA].rotten = b.disk(1).chunks[kA].rotten = true;
+    co_await b.route({SERVING, SERVING});
+    EXPECT_EQ((co_await b.read_at(0, kA)).code, CORRUPT);
+    FF_CO_TRY(co_await runtime::sleep(10s));
+    EXPECT_LT(b.disk(0).reads + b.disk(1).reads, 30u);
+    for (std::size_t i : {0, 1}) {
+      EXPECT_NE(b.target(i).report().trouble().find(to_text(kA)), std::string::npos) << i;
+    }
+    // One of them finds its copy after all.
+    b.put(1, kA, 3, 'x');
+    FF_CO_TRY(co_await runtime::sleep(10s));
+    EXPECT_EQ((co_await b.read_at(0, kA)).letter, 'x');
+    for (std::size_t i : {0, 1}) EXPECT_EQ(b.target(i).report().trouble(), "") << i;
+    co_return {};
+  });
+}
+
+TEST(TargetRepair, AReplicaThatDoesNotAnswerIsAskedAgain) {
+  ChainBench bench(2);
+  expect_runs(bench, [](ChainBench& b) -> Task<Result<>> {
+    for (std::size_t i : {0, 1}) b.put(i, kA, 3, 'x');
+    b.disk(0).chunks[kA].rotten = true;
+    co_await b.route({SERVING, SERVING});
+    b.world().pause(b.node(1));
+    EXPECT_EQ((co_await b.read_at(0, kA)).code, CORRUPT);
+    FF_CO_TRY(co_await runtime::sleep(5s));
+    EXPECT_EQ(b.target(0).report().trouble(), "") << "nobody has said that the chunk is lost";
+    b.world().resume(b.node(1));
+    FF_CO_TRY(co_await b.until([&] { return !b.disk(0).chunks[kA].rotten; }, "it is repaired, unasked"));
+    EXPECT_EQ((co_await b.read_at(0, kA)).letter, 'x');
+    co_return {};
+  });
+}
+
 TEST(TargetTakeover, TheLastCompleteCopyCommitsAllThatItHasStaged) {
   ChainBench bench(2);
   expect_runs(bench, [](ChainBench& b) -> Task<Result<>> {
