@@ -127,8 +127,13 @@ Task<Target::Outcome> Target::admit(std::shared_ptr<ForwardBatch> batch, std::si
     if (action == ForwardAction::kCommitThenStage && !open_of(chunk)->staged) action = ForwardAction::kRepair;
     if (action != ForwardAction::kRepair) break;
     if (repaired) co_return Outcome{MISSING_UPDATE, to_text(chunk) + ": earlier updates are missing here"};
-    if (auto done = co_await repair(chunk, op.version() - 1, TargetId{batch->request.from_target()}); !done)
+    if (auto done = co_await repair(chunk, op.version() - 1, TargetId{batch->request.from_target()}); !done) {
+      // What is unreadable here may not be needed: a remove, a write of everything.
+      const auto here = store_->info(chunk);
+      action = ForwardAction::kStage;
+      if (here && here->bad && here->version + 1 == op.version() && open_of(chunk) == nullptr) break;
       co_return Outcome{MISSING_UPDATE, done.error().message()};
+    }
   }
   switch (action) {
     case ForwardAction::kCommitThenStage: {

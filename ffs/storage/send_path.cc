@@ -38,6 +38,23 @@ Task<std::vector<Target::Outcome>> Target::send_on(std::shared_ptr<const Routing
   co_return co_await runtime::when_all(std::move(tasks));
 }
 
+Task<std::vector<Target::Outcome>> Target::send_based(std::shared_ptr<const RoutingView> view, Member to,
+                                                      std::vector<AttemptPtr> attempts) {
+  std::vector<Outcome> out(attempts.size());
+  std::vector<AttemptPtr> good;
+  std::vector<std::size_t> which;
+  for (std::size_t i = 0; i < attempts.size(); ++i) {
+    if (!co_await attempts[i]->based->wait()) co_return out;
+    if (attempts[i]->baseless && !attempts[i]->sent) continue;
+    good.push_back(attempts[i]);
+    which.push_back(i);
+  }
+  if (good.empty()) co_return out;
+  std::vector<Outcome> sent = co_await send_on(std::move(view), to, std::move(good));
+  for (std::size_t k = 0; k < which.size(); ++k) out[which[k]] = std::move(sent[k]);
+  co_return out;
+}
+
 Task<std::vector<Target::Outcome>> Target::send_updates(std::shared_ptr<const RoutingView> view, Member to,
                                                         std::vector<AttemptPtr> attempts) {
   std::vector<Outcome> out(attempts.size(), Outcome{BUSY, "the successor does not answer"});

@@ -117,7 +117,10 @@ class Target {
     runtime::DiskBuffer memory;
     std::uint32_t crc = 0;  // of the data
     bool staged = false;
-    std::uint32_t length = 0;  // of the chunk with it; once staged
+    bool was_staged = false;                // at some time: others may have been told
+    std::shared_ptr<runtime::Event> based;  // see ChunkStore::stage(); also set when staging has failed
+    bool baseless = false;                  // it cannot be staged: what it builds on is unreadable
+    std::uint32_t length = 0;               // of the chunk with it; once staged
     std::uint32_t chunk_crc = 0;
     bool whole = false;  // came as a whole chunk, which stands as committed in the store
     bool committed = false;
@@ -186,6 +189,9 @@ class Target {
   // Outcomes of the successor and all behind it, under this view.
   runtime::Task<std::vector<Outcome>> send_on(std::shared_ptr<const RoutingView> view, Member to,
                                               std::vector<AttemptPtr> attempts);
+  // The same, of those that are known to be possible here, as soon as that is known.
+  runtime::Task<std::vector<Outcome>> send_based(std::shared_ptr<const RoutingView> view, Member to,
+                                                 std::vector<AttemptPtr> attempts);
   runtime::Task<std::vector<Outcome>> send_updates(std::shared_ptr<const RoutingView> view, Member to,
                                                    std::vector<AttemptPtr> attempts);
   runtime::Task<Outcome> send_whole(std::shared_ptr<const RoutingView> view, Member to, AttemptPtr attempt);

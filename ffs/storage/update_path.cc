@@ -4,8 +4,10 @@
 // The problem: the next target's disk must not wait for this one's, but nobody may see an update before everybody in
 // the path has it on disk. So staging overlaps with sending on, and the head alone decides: it commits when its own
 // staging and its successor's answer (which stands for all behind) are both there, under the version of the chain that
-// holds at that moment. If the chain has changed meanwhile it sends the update down the new path again; who has it
-// already says so. Until then the update is open, here and everywhere.
+// holds at that moment. It sends an update on when it has read the old bytes that the update builds on: what it cannot
+// make itself, it must not have others make, for then it could neither be committed nor dropped. If the chain has
+// changed meanwhile it sends the update down the new path again; who has it already says so. Until then the update is
+// open, here and everywhere.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -17,6 +19,7 @@
 #include "ffs/storage/target.hpp"
 #include "ffs/storage/update_batch.hpp"
 #include "libcommon/base/crc32c.hpp"
+#include "libcommon/base/defer.hpp"
 
 namespace ff::ffs {
 
@@ -256,7 +259,8 @@ Task<std::vector<Target::Outcome>> Target::drive(std::vector<AttemptPtr> attempt
       } else if (now[k].code == STORAGE_OK) {
         mine = {BUSY, "the chain changed"};
         again = true;
-      } else if ((now[k].code == NO_SPACE || now[k].code == STORAGE_INVALID) && !left[k]->staged && !left[k]->sent) {
+      } else if ((now[k].code == NO_SPACE || now[k].code == STORAGE_INVALID || now[k].code == CORRUPT) &&
+                 !left[k]->was_staged && !left[k]->sent) {
         forget(*left[k]);  // nobody has it
       } else {
         again = again || (now[k].code != CORRUPT && now[k].code != DISK_FAILED && now[k].code != STORAGE_INVALID);
@@ -291,7 +295,12 @@ Task<std::vector<Target::Outcome>> Target::pass(std::shared_ptr<const RoutingVie
     for (std::size_t k = 0; k < which.size(); ++k) out[which[k]] = std::move(behind[k]);
     co_return out;
   }
-  auto [here, behind] = co_await runtime::when_all(stage_all(attempts), send_on(view, *next, attempts));
+  for (const AttemptPtr& attempt : attempts) {
+    attempt->based = std::make_shared<runtime::Event>();
+    attempt->baseless = false;
+  }
+  auto [here, behind] = co_await runtime::when_all(
+      stage_all(attempts), is_head() ? send_based(view, *next, attempts) : send_on(view, *next, attempts));
   for (std::size_t i = 0; i < here.size(); ++i) {
     if (here[i].code != STORAGE_OK) continue;
     here[i] = std::move(behind[i]);
@@ -315,14 +324,20 @@ Task<std::vector<Target::Outcome>> Target::stage_all(std::vector<AttemptPtr> att
 }
 
 Task<Target::Outcome> Target::stage(AttemptPtr attempt) {
+  const auto based = attempt->based;
+  const Defer told([&] {
+    if (based) based->set();
+  });
   if (attempt->staged) co_return Outcome{STORAGE_OK, {}};
   const ChunkId chunk = attempt->update.chunk;
-  auto made = co_await store_->stage(attempt->update);
+  auto made = co_await store_->stage(attempt->update, based);
   if (!made && made.error().code() == Errc::kCorrupt && attempt->stay == stay_) {
     // What it builds on has gone bad here.
-    if (auto repaired = co_await repair(chunk, attempt->update.version - 1, std::nullopt); !repaired)
-      co_return Outcome{CORRUPT, repaired.error().message()};
-    made = co_await store_->stage(attempt->update);
+    if (auto repaired = co_await repair(chunk, attempt->update.version - 1, std::nullopt); !repaired) {
+      attempt->baseless = true;
+      co_return Outcome{code_of(repaired.error()), repaired.error().message()};
+    }
+    made = co_await store_->stage(attempt->update, based);
   }
   if (attempt->stay != stay_) {
     // Its chain went on without us while the disk was busy: nobody counts on it, and what comes next must not meet it.
@@ -333,7 +348,7 @@ Task<Target::Outcome> Target::stage(AttemptPtr attempt) {
     disk_trouble(made.error());
     co_return Outcome{code_of(made.error()), made.error().message()};
   }
-  attempt->staged = true;
+  attempt->staged = attempt->was_staged = true;
   metrics_.updates.add();
   metrics_.update_bytes.add(attempt->update.data.size());
   attempt->length = made->length;

@@ -40,6 +40,7 @@
 #include "libcommon/metrics/sharded.hpp"
 #include "libcommon/runtime/disk.hpp"
 #include "libcommon/runtime/env.hpp"
+#include "libcommon/runtime/sync.hpp"
 
 namespace ff::ffs {
 
@@ -158,8 +159,11 @@ class ChunkStore {
                                                          std::span<std::byte> into) = 0;
 
   // Makes `update` the chunk's pending one, replacing another that is pending. kInvalidArgument when its version is not
-  // the committed one plus 1, beyond chunk_bytes, or truncate_epoch is below the chunk's.
-  virtual runtime::Task<Result<PendingInfo>> stage(ChunkUpdate update) = 0;
+  // the committed one plus 1, beyond chunk_bytes, or truncate_epoch is below the chunk's. kCorrupt: the old bytes that
+  // it needs cannot be read. `based` is set when they have been, at the latest when all is done: from then on it does
+  // not fail with kCorrupt.
+  virtual runtime::Task<Result<PendingInfo>> stage(ChunkUpdate update,
+                                                   std::shared_ptr<runtime::Event> based = nullptr) = 0;
   // The pending update becomes the committed state, under `chain_version`. kNotFound: that version is not pending
   // (kInvalidArgument: a later one is committed).
   virtual Result<> commit(ChunkId chunk, ChunkVersion version, ChainVersion chain_version) = 0;

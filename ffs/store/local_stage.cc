@@ -85,7 +85,7 @@ std::uint64_t LocalChunkStore::pending_record_bytes(const ChunkUpdate& update, c
                          unit);
 }
 
-Task<Result<PendingInfo>> LocalChunkStore::stage(ChunkUpdate update) {
+Task<Result<PendingInfo>> LocalChunkStore::stage(ChunkUpdate update, std::shared_ptr<runtime::Event> based) {
   FF_CO_TRY(usable());
   const auto find = [this, &update]() -> Chunk* {
     const auto it = index_.find(update.chunk);
@@ -109,7 +109,7 @@ Task<Result<PendingInfo>> LocalChunkStore::stage(ChunkUpdate update) {
   Chunk* chunk = find();
   FF_CO_TRY(check_update(update, chunk));
   const CommittedRef committed = chunk == nullptr ? nullptr : chunk->committed;
-  auto prepared = co_await prepare(update, committed ? committed->content : nullptr);
+  auto prepared = co_await prepare(update, committed ? committed->content : nullptr, based);
   if (!prepared) {
     if (committed && prepared.error().code() == Errc::kCorrupt) mark_bad(update.chunk, committed);
     co_return std::unexpected(std::move(prepared).error().context(fmt::format("chunk {}", to_text(update.chunk))));
@@ -137,22 +137,33 @@ Task<Result<PendingInfo>> LocalChunkStore::stage(ChunkUpdate update) {
   co_return info;
 }
 
-Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare(ChunkUpdate update, ContentRef base) {
+Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare(ChunkUpdate update, ContentRef base,
+                                                                 std::shared_ptr<runtime::Event> based) {
   const std::uint32_t old_length = length_of(base.get());
-  if (update.kind == UpdateKind::kRemove) co_return co_await prepare_empty();
-  if (update.kind == UpdateKind::kTruncate) {
-    if (update.length == 0) co_return co_await prepare_empty();
-    if (update.length == old_length) co_return Prepared{.content = base, .own = {}};
-    if (update.length < old_length) co_return co_await prepare_shrink(base, update.length);
+  const auto has_read = [&based] {
+    if (based) based->set();
+  };
+  const bool empty = update.kind == UpdateKind::kRemove || (update.kind == UpdateKind::kTruncate && update.length == 0);
+  if (empty) {
+    has_read();
+    co_return co_await prepare_empty();
   }
+  if (update.kind == UpdateKind::kTruncate && update.length == old_length)
+    co_return Prepared{.content = base, .own = {}};
+  if (update.kind == UpdateKind::kTruncate && update.length < old_length)
+    co_return co_await prepare_shrink(base, update.length);
   const auto [start, end] = change_of(update, old_length);
   const std::uint64_t offset = update.kind == UpdateKind::kWrite ? update.offset : update.length;
   FF_CO_TRY_ASSIGN(Patch patch, co_await make_patch(base, offset, update.data));
-  if (fits_inline(base.get(), start, end)) co_return co_await prepare_inline(std::move(base), std::move(patch));
+  if (fits_inline(base.get(), start, end)) {
+    has_read();
+    co_return co_await prepare_inline(std::move(base), std::move(patch));
+  }
   if (base && start >= old_length && may_append(update.chunk, *base, patch)) {
+    has_read();
     co_return co_await prepare_append(std::move(base), std::move(patch));
   }
-  co_return co_await prepare_copy(std::move(base), std::move(patch));
+  co_return co_await prepare_copy(std::move(base), std::move(patch), std::move(based));
 }
 
 Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_empty() {
@@ -258,17 +269,18 @@ Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_append(ContentR
   co_return Prepared{.content = std::move(content), .own = {}};
 }
 
-Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_copy(ContentRef base, Patch patch) {
+Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_copy(ContentRef base, Patch patch,
+                                                                      std::shared_ptr<runtime::Event> based) {
   const std::uint32_t unit = superblock_.options.checksum_bytes;
   auto content = std::make_shared<StoredContent>();
   content->length = patch.length;
   content->crcs = patched_crcs(base.get(), patch);
   content->crc = content_crc(content->crcs);
-  FF_CO_TRY_ASSIGN(content->block, co_await take_block(class_for(patch.length)));
   const std::uint32_t old_blocks = checksum_blocks(length_of(base.get()), unit), end = patch.first + patch.count;
   const auto blocks = static_cast<std::uint32_t>(content->crcs.size());
+  runtime::DiskBuffer whole;
   if (patch.count < blocks) {
-    FF_CO_TRY_ASSIGN(auto whole, env_.disk().buffer(std::size_t{blocks} * unit));
+    FF_CO_TRY_ASSIGN(whole, env_.disk().buffer(std::size_t{blocks} * unit));
     const auto part = [&](std::uint32_t first, std::uint32_t count) {
       return whole.span().subspan(std::size_t{first} * unit, std::size_t{count} * unit);
     };
@@ -277,10 +289,10 @@ Task<Result<LocalChunkStore::Prepared>> LocalChunkStore::prepare_copy(ContentRef
       FF_CO_TRY(co_await reader_.read_blocks(base, end, old_blocks - end, part(end, old_blocks - end)));
     }
     std::ranges::copy(patch.bytes, part(patch.first, patch.count).begin());
-    FF_CO_TRY(co_await write_blocks(content->block, 0, whole.span()));
-  } else {
-    FF_CO_TRY(co_await write_blocks(content->block, 0, patch.bytes));
   }
+  if (based) based->set();
+  FF_CO_TRY_ASSIGN(content->block, co_await take_block(class_for(patch.length)));
+  FF_CO_TRY(co_await write_blocks(content->block, 0, whole.size() > 0 ? whole.span() : patch.bytes));
   co_return Prepared{.content = std::move(content), .own = {}};
 }
 
@@ -346,7 +358,7 @@ Task<Result<>> LocalChunkStore::install(const ChunkInfo& info, std::span<const s
       co_return fail(Errc::kCorrupt, fmt::format("chunk {}: the content does not have the checksum that came with it",
                                                  to_text(wanted.chunk)));
     }
-    FF_CO_TRY_ASSIGN(prepared, co_await prepare_copy(nullptr, std::move(patch)));
+    FF_CO_TRY_ASSIGN(prepared, co_await prepare_copy(nullptr, std::move(patch), nullptr));
   }
   FF_CO_TRY(usable());
   CommittedState state{.version = wanted.version,

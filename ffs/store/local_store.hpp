@@ -43,7 +43,7 @@ class LocalChunkStore final : public ChunkStore {
   runtime::Task<Result<ReadResult>> read(ChunkId chunk, std::uint32_t offset, std::span<std::byte> into) override;
   runtime::Task<Result<ReadResult>> read_pending(ChunkId chunk, std::uint32_t offset,
                                                  std::span<std::byte> into) override;
-  runtime::Task<Result<PendingInfo>> stage(ChunkUpdate update) override;
+  runtime::Task<Result<PendingInfo>> stage(ChunkUpdate update, std::shared_ptr<runtime::Event> based) override;
   Result<> commit(ChunkId chunk, ChunkVersion version, ChainVersion chain_version) override;
   Result<> abort(ChunkId chunk) override;
   runtime::Task<Result<>> install(const ChunkInfo& info, std::span<const std::byte> content) override;
@@ -110,13 +110,13 @@ class LocalChunkStore final : public ChunkStore {
 
   // local_stage.cc
   Result<> check_update(const ChunkUpdate& update, const Chunk* chunk) const;
-  runtime::Task<Result<Prepared>> prepare(ChunkUpdate update, ContentRef base);
+  runtime::Task<Result<Prepared>> prepare(ChunkUpdate update, ContentRef base, std::shared_ptr<runtime::Event> based);
   runtime::Task<Result<Prepared>> prepare_empty();
   runtime::Task<Result<Prepared>> prepare_shrink(ContentRef base, std::uint32_t length);
   runtime::Task<Result<Patch>> make_patch(ContentRef base, std::uint64_t offset, std::span<const std::byte> data);
   runtime::Task<Result<Prepared>> prepare_inline(ContentRef base, Patch patch);
   runtime::Task<Result<Prepared>> prepare_append(ContentRef base, Patch patch);
-  runtime::Task<Result<Prepared>> prepare_copy(ContentRef base, Patch patch);
+  runtime::Task<Result<Prepared>> prepare_copy(ContentRef base, Patch patch, std::shared_ptr<runtime::Event> based);
   bool fits_inline(const StoredContent* base, std::uint64_t start, std::uint64_t end) const noexcept;
   bool may_append(ChunkId chunk, const StoredContent& base, const Patch& patch) const;
   std::vector<std::uint32_t> patched_crcs(const StoredContent* base, const Patch& patch) const;

@@ -55,6 +55,7 @@ class ChainBench {
   ChainVersion version() const noexcept { return version_; }
 
   static TargetId id(std::size_t i) noexcept { return TargetId{11 + i}; }
+  std::size_t targets() const noexcept { return targets_.size(); }
   Target& target(std::size_t i) { return *targets_[i]; }
   ModelDisk& disk(std::size_t i) { return disks_[i]; }
   testing::SimWorld& world() noexcept { return world_; }

@@ -111,10 +111,17 @@ Task<Result<ReadResult>> ModelStore::read_pending(ChunkId id, std::uint32_t offs
   co_return out;
 }
 
-Task<Result<PendingInfo>> ModelStore::stage(ChunkUpdate update) {
+Task<Result<PendingInfo>> ModelStore::stage(ChunkUpdate update, std::shared_ptr<runtime::Event> based) {
   FF_ASSERT(busy_.insert(update.chunk).second);
   const Defer done([&] { busy_.erase(update.chunk); });
   FF_CO_TRY(co_await spend());
+  if (const auto base = disk_.chunks.find(update.chunk); base != disk_.chunks.end()) {
+    const bool alone =
+        update.kind == UpdateKind::kRemove || (update.kind == UpdateKind::kTruncate && update.length == 0) ||
+        (update.kind == UpdateKind::kWrite && update.offset == 0 && update.data.size() >= base->second.content.size());
+    if (!alone) FF_CO_TRY(check(base->second));
+  }
+  if (based) based->set();
   FF_CO_TRY(co_await hold(ModelStep::kStage, update.chunk));
   FF_CO_TRY(writable());
   if (disk_.full.contains(update.chunk)) co_return fail(Errc::kExhausted, to_text(update.chunk) + ": no space");
@@ -125,7 +132,6 @@ Task<Result<PendingInfo>> ModelStore::stage(ChunkUpdate update) {
   if (found != disk_.chunks.end()) {
     if (update.truncate_epoch < found->second.info.truncate_epoch)
       co_return fail(Errc::kInvalidArgument, to_text(update.chunk) + ": an earlier epoch");
-    if (update.kind != UpdateKind::kRemove) FF_CO_TRY(check(found->second));
   }
   ModelDisk::Chunk& chunk = disk_.chunks[update.chunk];
   chunk.info.chunk = update.chunk;

@@ -49,7 +49,7 @@ class ModelStore final : public ChunkStore {
   runtime::Task<Result<ReadResult>> read(ChunkId chunk, std::uint32_t offset, std::span<std::byte> into) override;
   runtime::Task<Result<ReadResult>> read_pending(ChunkId chunk, std::uint32_t offset,
                                                  std::span<std::byte> into) override;
-  runtime::Task<Result<PendingInfo>> stage(ChunkUpdate update) override;
+  runtime::Task<Result<PendingInfo>> stage(ChunkUpdate update, std::shared_ptr<runtime::Event> based) override;
   Result<> commit(ChunkId chunk, ChunkVersion version, ChainVersion chain_version) override;
   Result<> abort(ChunkId chunk) override;
   runtime::Task<Result<>> install(const ChunkInfo& info, std::span<const std::byte> content) override;

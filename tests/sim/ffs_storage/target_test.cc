@@ -231,6 +231,44 @@ TEST(TargetRepair, AReplicaThatDoesNotAnswerIsAskedAgain) {
   });
 }
 
+// Of a chunk whose copies are all bad: what needs the old bytes is refused, and nothing of it is left; what does not
+// need them is done.
+TEST(TargetRepair, ALostChunkCanBeWrittenAnewOrRemoved) {
+  for (const std::size_t replicas : {1u, 2u, 3u}) {
+    ChainBench bench(replicas);
+    expect_runs(bench, [](ChainBench& b) -> Task<Result<>> {
+      std::vector<PublicState> serving;
+      for (std::size_t i = 0; i < b.targets(); ++i) {
+        serving.push_back(SERVING);
+        for (const ChunkId chunk : {kA, kB}) {
+          b.put(i, chunk, 3, 'x');
+          b.disk(i).chunks[chunk].rotten = true;
+        }
+      }
+      co_await b.route(serving);
+      for (const ChunkId chunk : {kA, kB}) {
+        const auto part = co_await b.write(chunk, 'p', 10);
+        EXPECT_FALSE(part);
+        if (!part) EXPECT_EQ(part.error().code(), Errc::kCorrupt) << part.error().message();
+      }
+      for (std::size_t i = 0; i < b.targets(); ++i) {
+        EXPECT_EQ(b.target(i).status().open_updates(), 0u) << i;
+        for (const ChunkId chunk : {kA, kB}) EXPECT_FALSE(b.disk(i).chunks[chunk].info.pending) << i;
+      }
+      const auto whole = co_await b.write(kA, 'w');
+      EXPECT_TRUE(whole) << (whole ? "" : whole.error().message());
+      FF_CO_TRY(co_await b.remove(kB));
+      for (std::size_t i = 0; i < b.targets(); ++i) {
+        FF_CO_TRY(
+            co_await b.until([&] { return b.committed(i, kA) == 4 && b.committed(i, kB) == 4; }, "both are done"));
+        EXPECT_EQ((co_await b.read_at(i, kA)).letter, 'w') << i;
+        EXPECT_EQ((co_await b.read_at(i, kB)).code, CHUNK_NOT_FOUND) << i;
+      }
+      co_return {};
+    });
+  }
+}
+
 TEST(TargetTakeover, TheLastCompleteCopyCommitsAllThatItHasStaged) {
   ChainBench bench(2);
   expect_runs(bench, [](ChainBench& b) -> Task<Result<>> {
