@@ -98,7 +98,7 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
     const bool was_staged = open && !open->whole && open->staged;
     FF_CO_TRY(co_await set_base(*info, std::span<const std::byte>(memory.span()).first(info->length)));
     if (stay != stay_) co_return fail(Errc::kUnavailable, to_text(chunk) + ": the chain changed");
-    if (was_staged && open_of(chunk) == open) {
+    if (was_staged && !open->staged && open_of(chunk) == open) {
       if (Outcome again = co_await stage(open); again.code != STORAGE_OK)
         co_return fail(Errc::kUnavailable, fmt::format("{}: {}", to_text(chunk), again.detail));
     }
@@ -115,12 +115,11 @@ Task<Result<>> Target::set_base(ChunkInfo info, std::span<const std::byte> conte
   const AttemptPtr open = open_of(info.chunk);
   const bool was_staged = open && !open->whole && open->staged;
   if (was_staged) open->staged = false;
-  const auto done = co_await store_->install(info, content);
+  const auto done = co_await store_->install(info, content, InstallMode::kBase);
   const bool still = stay == stay_ && open && open_of(info.chunk) == open;
+  const auto now = store_->info(info.chunk);
+  if (still && was_staged && now && now->pending && now->pending->version == open->update.version) open->staged = true;
   if (!done) {
-    const auto now = store_->info(info.chunk);
-    if (still && was_staged && now && now->pending && now->pending->version == open->update.version)
-      open->staged = true;
     disk_trouble(done.error());
     co_return done;
   }

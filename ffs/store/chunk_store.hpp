@@ -124,6 +124,20 @@ struct SpaceUse {
   std::uint64_t tombstones = 0;
 };
 
+enum class InstallMode : std::uint8_t {
+  kReplace,  // whatever is there goes, whatever its version, with what is pending on it
+  // What is committed never goes back (kInvalidArgument). A pending update stays, in the same durable step, if the
+  // content that it builds on is the one installed and its own bytes can be read; otherwise it goes.
+  kBase,
+};
+
+// A chunk of which a part cannot be read.
+struct DamagedContent {
+  ChunkVersion version = 0;
+  std::uint32_t length = 0;
+  std::vector<std::uint32_t> crcs;  // of each checksum block, as it should be
+};
+
 struct ReadResult {
   std::uint32_t bytes = 0;  // less than asked only at the end of the chunk
   ChunkVersion version = 0;
@@ -169,9 +183,17 @@ class ChunkStore {
   virtual Result<> commit(ChunkId chunk, ChunkVersion version, ChainVersion chain_version) = 0;
   // Forgets the pending update, if there is one.
   virtual Result<> abort(ChunkId chunk) = 0;
-  // Replaces whatever is there by this content and these numbers, as committed; `info.pending` is ignored, info.crc is
-  // checked against the content. `info.removed`: makes the tombstone. What a resync does.
-  virtual runtime::Task<Result<>> install(const ChunkInfo& info, std::span<const std::byte> content) = 0;
+  // Makes this content and these numbers the committed state; `info.pending` is ignored, info.crc is checked against
+  // the content, which the caller keeps until it returns, and the crcs. `info.removed`: makes the tombstone. What a
+  // resync does. `crcs` (of read_damaged()): blocks that do not match theirs are taken from what is committed here if
+  // that has them, or else the chunk is bad and reading them is kCorrupt.
+  virtual runtime::Task<Result<>> install(const ChunkInfo& info, std::span<const std::byte> content,
+                                          InstallMode mode = InstallMode::kReplace,
+                                          std::span<const std::uint32_t> crcs = {}) = 0;
+  // All of what is committed (`pending`: of what the pending update will make), with zeros where it cannot be read.
+  // REQUIRES: room for its length, or kInvalidArgument. kNotFound as read() and read_pending().
+  virtual runtime::Task<Result<DamagedContent>> read_damaged(ChunkId chunk, bool pending,
+                                                             std::span<std::byte> into) = 0;
   // Forgets a chunk or tombstone altogether, durable with the next stage() or sync().
   virtual Result<> purge(ChunkId chunk) = 0;
   // Everything done so far is durable.

@@ -105,4 +105,30 @@ Task<Result<>> LocalChunkStore::verify(ChunkId chunk) {
   co_return {};
 }
 
+// Block by block: a block is what can be told good from bad.
+Task<Result<DamagedContent>> LocalChunkStore::read_damaged(ChunkId chunk, bool pending, std::span<std::byte> into) {
+  const auto it = index_.find(chunk);
+  const bool there = it != index_.end() && (pending ? it->second.pending != nullptr : it->second.committed != nullptr);
+  if (!there) co_return not_there(chunk, pending ? "nothing is pending" : "no such chunk");
+  if (!pending && it->second.committed->removed) co_return not_there(chunk, "it was removed");
+  const ContentRef content = pending ? it->second.pending->content : it->second.committed->content;
+  DamagedContent out{.version = pending ? it->second.pending->version : it->second.committed->version,
+                     .length = content->length,
+                     .crcs = content->crcs};
+  if (into.size() < out.length) {
+    co_return fail(Errc::kInvalidArgument,
+                   fmt::format("chunk {}: {} bytes of room for {}", to_text(chunk), into.size(), out.length));
+  }
+  const std::uint32_t unit = superblock_.options.checksum_bytes;
+  FF_CO_TRY_ASSIGN(auto buffer, env_.disk().buffer(unit));
+  for (std::uint32_t i = 0; i < out.crcs.size(); ++i) {
+    const auto part = into.subspan(std::size_t{i} * unit, std::min(unit, out.length - i * unit));
+    const Result<> read = co_await reader_.read_blocks(content, i, 1, buffer.span());
+    if (!read && read.error().code() != Errc::kCorrupt) co_return fail(read.error());
+    if (read) std::ranges::copy(buffer.span().first(part.size()), part.begin());
+    if (!read) std::ranges::fill(part, std::byte{0});
+  }
+  co_return out;
+}
+
 }  // namespace ff::ffs

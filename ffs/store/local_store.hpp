@@ -46,7 +46,9 @@ class LocalChunkStore final : public ChunkStore {
   runtime::Task<Result<PendingInfo>> stage(ChunkUpdate update, std::shared_ptr<runtime::Event> based) override;
   Result<> commit(ChunkId chunk, ChunkVersion version, ChainVersion chain_version) override;
   Result<> abort(ChunkId chunk) override;
-  runtime::Task<Result<>> install(const ChunkInfo& info, std::span<const std::byte> content) override;
+  runtime::Task<Result<>> install(const ChunkInfo& info, std::span<const std::byte> content, InstallMode mode,
+                                  std::span<const std::uint32_t> crcs) override;
+  runtime::Task<Result<DamagedContent>> read_damaged(ChunkId chunk, bool pending, std::span<std::byte> into) override;
   Result<> purge(ChunkId chunk) override;
   runtime::Task<Result<>> sync() override;
   runtime::Task<Result<>> verify(ChunkId chunk) override;
@@ -125,6 +127,28 @@ class LocalChunkStore final : public ChunkStore {
   runtime::Task<Result<>> sync_blocks(unsigned size_class);
   runtime::Task<void> run_block_syncs(unsigned size_class);
   std::uint64_t pending_record_bytes(const ChunkUpdate& update, const Chunk* chunk) const noexcept;
+
+  // local_install.cc
+  // A content that is to be installed.
+  struct Image {
+    std::vector<std::uint32_t> crcs;
+    bool damaged = false;
+    std::span<const std::byte> bytes;  // whole checksum blocks
+    runtime::DiskBuffer buffer;        // their memory, if they are not the caller's
+  };
+  // What a pending update needs to stay on another base of the same content.
+  struct Rebased {
+    PendingRef from;      // null: there is none, or it cannot be kept
+    bool shared = false;  // its block with its base
+    std::uint32_t first = 0;
+    runtime::DiskBuffer bytes;  // blocks from `first` on that it had appended to its base's block
+  };
+  runtime::Task<Result<Image>> make_image(ChunkInfo info, std::span<const std::byte> content,
+                                          std::span<const std::uint32_t> crcs);
+  // REQUIRES: the image outlives it.
+  runtime::Task<Result<Rebased>> rebase(ChunkInfo info, const Image& image);
+  // As it is on `block`, if it was on `old`; its record is in the batch that comes.
+  PendingState on_block(const PendingState& pending, const BlockRef& old, BlockRef block) const;
 
   // local_space.cc
   runtime::Task<Result<BlockRef>> take_block(unsigned size_class);

@@ -189,7 +189,23 @@ Result<> ModelStore::abort(ChunkId id) {
   return {};
 }
 
-Task<Result<>> ModelStore::install(const ChunkInfo& info, std::span<const std::byte> content) {
+// The model has no checksum blocks: a chunk is one, and good or bad as a whole.
+Task<Result<DamagedContent>> ModelStore::read_damaged(ChunkId id, bool pending, std::span<std::byte> into) {
+  FF_CO_TRY(co_await spend());
+  const auto found = disk_.chunks.find(id);
+  if (found == disk_.chunks.end()) co_return none(id);
+  const ModelDisk::Chunk& chunk = found->second;
+  if (pending ? !chunk.info.pending : chunk.info.version == 0 || chunk.info.removed) co_return none(id);
+  const auto& content = pending ? chunk.pending : chunk.content;
+  const bool good = pending || (!chunk.rotten && !chunk.info.bad);
+  for (std::size_t i = 0; i < content.size(); ++i) into[i] = good ? content[i] : std::byte{0};
+  co_return DamagedContent{.version = pending ? chunk.info.pending->version : chunk.info.version,
+                           .length = static_cast<std::uint32_t>(content.size()),
+                           .crcs = {pending ? chunk.info.pending->crc : chunk.info.crc}};
+}
+
+Task<Result<>> ModelStore::install(const ChunkInfo& info, std::span<const std::byte> content, InstallMode mode,
+                                   std::span<const std::uint32_t> crcs) {
   const ChunkInfo wanted = info;
   FF_ASSERT(busy_.insert(wanted.chunk).second);
   const Defer done([&] { busy_.erase(wanted.chunk); });
@@ -198,13 +214,30 @@ Task<Result<>> ModelStore::install(const ChunkInfo& info, std::span<const std::b
   FF_CO_TRY(writable());
   ModelDisk::Chunk chunk;
   chunk.content.assign(content.begin(), content.end());
-  if (crc_of(chunk.content) != wanted.crc && !wanted.removed)
+  const bool matches = crc_of(chunk.content) == wanted.crc || wanted.removed;
+  if (!matches && crcs.empty())
     co_return fail(Errc::kCorrupt, to_text(wanted.chunk) + ": the image's checksum differs");
   chunk.info = wanted;
   chunk.info.pending.reset();
-  chunk.info.bad = false;
+  if (const auto found = disk_.chunks.find(wanted.chunk); found != disk_.chunks.end()) {
+    ModelDisk::Chunk& here = found->second;
+    const bool same = here.info.version == wanted.version && here.info.crc == wanted.crc;
+    if (mode == InstallMode::kBase && here.info.version > wanted.version)
+      co_return fail(Errc::kInvalidArgument, to_text(wanted.chunk) + ": a later version is committed");
+    if (mode == InstallMode::kBase && same && here.info.pending) {
+      chunk.info.pending = here.info.pending;
+      chunk.pending = here.pending;
+    }
+    if (!matches && same && !here.rotten && !here.info.bad) chunk.content = here.content;
+  }
+  chunk.rotten = chunk.info.bad = !wanted.removed && crc_of(chunk.content) != wanted.crc;
   durable();
+  const bool keeps = chunk.info.pending.has_value();
   disk_.chunks[wanted.chunk] = std::move(chunk);
+  if (keeps) staging_.insert(wanted.chunk);
+  const Defer staged([&] {
+    if (keeps) staging_.erase(wanted.chunk);
+  });
   FF_CO_TRY(co_await hold(ModelStep::kInstalled, wanted.chunk));
   co_return co_await spend();
 }

@@ -52,7 +52,9 @@ class ModelStore final : public ChunkStore {
   runtime::Task<Result<PendingInfo>> stage(ChunkUpdate update, std::shared_ptr<runtime::Event> based) override;
   Result<> commit(ChunkId chunk, ChunkVersion version, ChainVersion chain_version) override;
   Result<> abort(ChunkId chunk) override;
-  runtime::Task<Result<>> install(const ChunkInfo& info, std::span<const std::byte> content) override;
+  runtime::Task<Result<>> install(const ChunkInfo& info, std::span<const std::byte> content, InstallMode mode,
+                                  std::span<const std::uint32_t> crcs) override;
+  runtime::Task<Result<DamagedContent>> read_damaged(ChunkId chunk, bool pending, std::span<std::byte> into) override;
   Result<> purge(ChunkId chunk) override;
   runtime::Task<Result<>> sync() override;
   runtime::Task<Result<>> verify(ChunkId chunk) override;

@@ -170,6 +170,28 @@ TEST(TargetRepair, AnUpdateThatCannotBeStagedAgainComesFromTheHead) {
   });
 }
 
+// What was acknowledged would be gone if everything lost power at that moment.
+TEST(TargetRepair, ANewBaseNeverTakesTheUpdateAwayThatIsOpenOnIt) {
+  ChainBench bench(2);
+  expect_runs(bench, [](ChainBench& b) -> Task<Result<>> {
+    Half half(co_await runtime::current_context());
+    FF_CO_TRY(co_await half_written(&b, &half));
+    b.disk(1).chunks[kA].rotten = true;
+    b.disk(1).full.insert(kA);
+    b.hold(1, ModelStep::kInstalled, kA);
+    EXPECT_EQ((co_await b.read_at(1, kA, true)).code, CORRUPT);
+    FF_CO_TRY(co_await b.until([&] { return b.waits(1, ModelStep::kInstalled, kA); }, "the repair installs"));
+    EXPECT_FALSE(b.disk(1).chunks[kA].rotten);
+    EXPECT_TRUE(b.disk(1).chunks[kA].info.pending);
+    b.release(1, ModelStep::kInstalled, kA);
+    FF_CO_TRY(co_await runtime::sleep(20ms));
+    EXPECT_TRUE(b.disk(1).chunks[kA].info.pending) << "nor when it could not be staged again";
+    b.release(0, ModelStep::kStage, kA);
+    FF_CO_TRY(co_await both_have(&b, 2, 'b'));
+    co_return co_await half.scope.join();
+  });
+}
+
 // The settle loop would mend it too, later.
 TEST(TargetRepair, TheNextUpdateMendsWhatCouldNotBeStagedAgain) {
   TargetOptions options = ChainBench::quick_options();

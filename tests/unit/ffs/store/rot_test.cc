@@ -1,6 +1,8 @@
 // What the disk does to a store at rest: what was acknowledged is there or reported as damaged, never silently gone.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "ffs/store/journal.hpp"
 #include "libcommon/testing/sim_disk.hpp"
 #include "tests/unit/ffs/store/store_testing.hpp"
@@ -50,6 +52,45 @@ class StoreRot : public ChunkStoreTest {
       std::vector<std::byte> bytes(100'000);
       const auto read = co_await store.read_pending(kOne, 0, bytes);
       STORE_CHECK(!read && read.error().code() == Errc::kCorrupt);
+      co_return {};
+    });
+  }
+
+  // Of `base` as version 1, rotten, with `update` pending on it.
+  void check_new_base(ChunkUpdate update, std::vector<std::byte> base) {
+    std::vector<std::byte> wanted = base;
+    if (update.kind == UpdateKind::kRemove) wanted.clear();
+    if (update.kind == UpdateKind::kTruncate) wanted.resize(update.length);
+    if (update.kind == UpdateKind::kWrite) {
+      wanted.resize(std::max<std::size_t>(wanted.size(), update.offset + update.data.size()));
+      std::ranges::copy(update.data, wanted.begin() + update.offset);
+    }
+    run_and_cut([&](SimEnv&, ChunkStore& store) -> Task<Result<>> {
+      FF_CO_TRY(store.purge(kOne));
+      FF_CO_TRY(co_await stage_and_commit(store, write_update(kOne, 1, 0, base)));
+      FF_CO_TRY(co_await store.sync());
+      FF_CO_TRY(co_await store.stage(update));
+      const ChunkInfo before = *store.info(kOne);
+      ChunkInfo info = before;
+      const auto bytes = *storage().contents(kBlocks);
+      const auto rotten = std::ranges::search(bytes, std::span(base).subspan(20'000, 16));
+      STORE_CHECK(!rotten.empty());
+      flip(kBlocks, static_cast<std::uint64_t>(rotten.begin() - bytes.begin()));
+      STORE_CHECK(!(co_await store.verify(kOne)));
+      FF_CO_TRY(co_await store.install(info, base, InstallMode::kBase));
+      const auto now = store.info(kOne);
+      STORE_CHECK(now->version == 1 && !now->bad && now->pending && now->pending->version == 2);
+      STORE_CHECK(now->pending->crc == before.pending->crc && now->pending->length == wanted.size());
+      info.version = 0;
+      STORE_CHECK(!(co_await store.install(info, base, InstallMode::kBase)));
+      co_return {};
+    });
+    run([&](SimEnv&, ChunkStore& store) -> Task<Result<>> {
+      STORE_CHECK(store.info(kOne) && store.info(kOne)->pending && store.info(kOne)->pending->version == 2);
+      FF_CO_TRY(store.commit(kOne, 2, 1));
+      if (update.kind == UpdateKind::kRemove) co_return {};
+      FF_CO_TRY_ASSIGN(const auto read, co_await read_all(store, kOne));
+      STORE_CHECK(read == wanted);
       co_return {};
     });
   }
@@ -174,6 +215,58 @@ TEST_F(StoreRot, AChunkThatIsWholeAgainIsNotBadAnyMore) {
   });
   run_and_cut([](SimEnv&, ChunkStore& store) -> Task<Result<>> {
     STORE_CHECK(store.info(kOne)->version == 2 && !store.info(kOne)->bad);
+    co_return co_await store.verify(kOne);
+  });
+}
+
+// A bad base is replaced while an update is pending on it, which may have been acknowledged: at no instant is the
+// update absent, wherever it has put its bytes.
+TEST_F(StoreRot, ANewBaseLeavesThePendingUpdateWhereItIs) {
+  const auto small = pattern(5000, 2), more = pattern(90'000, 3);
+  const std::vector<ChunkUpdate> updates = {
+      write_update(kOne, 2, 60'000, small),   // in the journal
+      write_update(kOne, 2, 100'000, small),  // in the journal, behind the end
+      write_update(kOne, 2, 10'000, more),    // in a block of its own
+      truncate_update(kOne, 2, 70'000),       // in the block of its base
+      remove_update(kOne, 2),
+  };
+  for (const ChunkUpdate& update : updates) check_new_base(update, large_);
+  const auto behind = pattern(60'000, 5);
+  check_new_base(write_update(kOne, 2, 66'000, behind), pattern(66'000, 4));  // behind the end, in the same block
+}
+
+// Of a chunk that is nowhere whole each replica has what is left; two that are bad in different places have all.
+TEST_F(StoreRot, DamagedCopiesMendEachOther) {
+  DamagedContent told;
+  std::vector<std::byte> rest(100'000);
+  ChunkInfo info;
+  run([this](SimEnv&, ChunkStore& store) -> Task<Result<>> {
+    co_return co_await stage_and_commit(store, write_update(kOne, 1, 0, large_));
+  });
+  flip(kBlocks, 50'000);
+  run([&](SimEnv&, ChunkStore& store) -> Task<Result<>> {
+    STORE_CHECK(!(co_await store.verify(kOne)));
+    info = *store.info(kOne);
+    FF_CO_TRY_ASSIGN(told, co_await store.read_damaged(kOne, false, rest));
+    STORE_CHECK(std::ranges::equal(std::span(rest).first(49'152), std::span(large_).first(49'152)));
+    STORE_CHECK(
+        std::ranges::all_of(std::span(rest).subspan(49'152, 4096), [](std::byte b) { return b == std::byte{}; }));
+    STORE_CHECK(std::ranges::equal(std::span(rest).subspan(53'248), std::span(large_).subspan(53'248)));
+    // Who has nothing of it has then the same.
+    FF_CO_TRY(store.purge(kOne));
+    const auto without = co_await store.install(info, rest);
+    STORE_CHECK(!without && without.error().code() == Errc::kCorrupt);
+    FF_CO_TRY(co_await store.install(info, rest, InstallMode::kReplace, told.crcs));
+    STORE_CHECK(store.info(kOne)->bad && store.info(kOne)->crc == info.crc && store.info(kOne)->length == 100'000);
+    std::vector<std::byte> part(4096);
+    const auto bad = co_await store.read(kOne, 49'152, part);
+    STORE_CHECK(!bad && bad.error().code() == Errc::kCorrupt);
+    FF_CO_TRY(co_await store.read(kOne, 53'248, part));
+    STORE_CHECK(std::ranges::equal(part, std::span(large_).subspan(53'248, 4096)));
+    // Who has other blocks of it than those has all.
+    FF_CO_TRY(co_await store.install(info, large_));
+    FF_CO_TRY(co_await store.install(info, rest, InstallMode::kBase, told.crcs));
+    STORE_CHECK(!store.info(kOne)->bad);
     co_return co_await store.verify(kOne);
   });
 }
