@@ -176,8 +176,9 @@ Task<Target::Outcome> Target::install_whole(std::shared_ptr<ForwardBatch> batch,
   if (info->version < newest) co_return Outcome{STALE_CHAIN, "a later state of the chunk is here"};
   newest = info->version;
   const auto content = std::span<const std::byte>(batch->memory.span()).first(info->length);
+  const std::vector<std::uint32_t> crcs(op.image().block_crcs().begin(), op.image().block_crcs().end());
   const AttemptPtr before = open_whole(*info);
-  const auto done = co_await store_->install(*info, content);
+  const auto done = co_await store_->install(*info, content, InstallMode::kReplace, crcs);
   if (done) metrics_.resync_received_bytes.add(content.size());
   if (stay != stay_) co_return Outcome{STALE_CHAIN, "the target left its chain"};
   if (!done) {

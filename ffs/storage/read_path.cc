@@ -149,7 +149,7 @@ Task<Result<FetchChunkReply>> Target::fetch_chunk(rpc::ServerCall& call, const F
     reply.set_detail("what is here may not be committed");
     co_return reply;
   }
-  auto copy = co_await copy_of(to_chunk(request.chunk()), false);
+  auto copy = co_await copy_of(to_chunk(request.chunk()), false, request.damaged());
   if (!copy) {
     if (copy.error().code() == Errc::kCorrupt) start_repair(to_chunk(request.chunk()));
     reply.set_code(code_of(copy.error()));

@@ -107,15 +107,62 @@ Task<Result<>> Target::repair(ChunkId chunk, std::optional<ChunkVersion> version
   if (unknown || only)
     co_return fail(Errc::kUnavailable,
                    fmt::format("{}: not every replica has said whether it has it{}", to_text(chunk), tried));
+  const auto here = store_->info(chunk);
+  if (here && here->bad && (!version || here->version == *version)) {
+    auto mended = co_await mend(chunk);
+    if (mended || mended.error().code() != Errc::kCorrupt) co_return mended;
+  }
   co_return fail(Errc::kCorrupt, fmt::format("{}: no other replica has what is missing here{}", to_text(chunk), tried));
 }
 
-Task<Result<>> Target::set_base(ChunkInfo info, std::span<const std::byte> content) {
+Task<Result<>> Target::mend(ChunkId chunk) {
+  const auto view = view_;
+  const Chain* const mine = chain();
+  const auto here = store_->info(chunk);
+  if (mine == nullptr || !here || here->version == 0)
+    co_return fail(Errc::kUnavailable, to_text(chunk) + ": nothing is here to mend");
+  const ChainVersion under = mine->version;
+  const std::uint64_t stay = stay_;
+  for (const TargetId from : mine->serving()) {
+    rpc::Client* const client = from == id_ ? nullptr : host_.peers.of(*view, from);
+    if (client == nullptr) continue;
+    FF_CO_TRY_ASSIGN(runtime::DiskBuffer memory, buffer(here->chunk_bytes));
+    FetchChunkRequest request;
+    request.set_chain(number(mine->id));
+    request.set_chain_version(under);
+    request.set_target(number(from));
+    set(*request.mutable_chunk(), chunk);
+    request.set_damaged(true);
+    const auto reply = co_await ChunksClient(*client).fetch_chunk(request, {.timeout = options_.forward_timeout * 2,
+                                                                            .attempts = 1,
+                                                                            .wait_for_connection = false,
+                                                                            .traffic = net::TrafficClass::kStorage,
+                                                                            .bulk_receive = memory.span()});
+    if (stay != stay_ || under != place_.version)
+      co_return fail(Errc::kUnavailable, to_text(chunk) + ": the chain changed");
+    if (!reply || reply->code() != STORAGE_OK) continue;
+    const auto info = to_info(reply->image());
+    const auto now = store_->info(chunk);
+    if (!now || now->version != here->version)
+      co_return fail(Errc::kUnavailable, to_text(chunk) + ": it was committed meanwhile");
+    if (!info || info->chunk != chunk || info->length > memory.size() || info->version != now->version ||
+        info->crc != now->crc || info->length != now->length)
+      continue;
+    const auto& block_crcs = reply->image().block_crcs();
+    const std::vector<std::uint32_t> crcs(block_crcs.begin(), block_crcs.end());
+    FF_CO_TRY(co_await set_base(*info, std::span<const std::byte>(memory.span()).first(info->length), crcs));
+    if (const auto made = store_->info(chunk); made && !made->bad) co_return {};
+  }
+  co_return fail(Errc::kCorrupt, to_text(chunk) + ": all replicas together do not have all of it");
+}
+
+Task<Result<>> Target::set_base(ChunkInfo info, std::span<const std::byte> content,
+                                std::span<const std::uint32_t> crcs) {
   const std::uint64_t stay = stay_;
   const AttemptPtr open = open_of(info.chunk);
   const bool was_staged = open && !open->whole && open->staged;
   if (was_staged) open->staged = false;
-  const auto done = co_await store_->install(info, content, InstallMode::kBase);
+  const auto done = co_await store_->install(info, content, InstallMode::kBase, crcs);
   const bool still = stay == stay_ && open && open_of(info.chunk) == open;
   const auto now = store_->info(info.chunk);
   if (still && was_staged && now && now->pending && now->pending->version == open->update.version) open->staged = true;
@@ -123,7 +170,7 @@ Task<Result<>> Target::set_base(ChunkInfo info, std::span<const std::byte> conte
     disk_trouble(done.error());
     co_return done;
   }
-  ++repaired_chunks_;
+  if (now && !now->bad) ++repaired_chunks_;
   if (still && info.version >= open->update.version) {
     if (!open->committed) {
       open->committed = true;  // somebody has it committed, so it is

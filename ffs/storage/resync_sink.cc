@@ -92,15 +92,17 @@ Task<Result<SyncInstallReply>> Target::sync_install(rpc::ServerCall& call, const
   if (const auto here = store_->info(chunk); request.repair() && here && here->version > info->version)
     co_return answer(STORAGE_INVALID, "a later version is committed here");
   const auto content = std::span<const std::byte>(memory.span()).first(info->length);
+  const auto& block_crcs = request.image().block_crcs();
+  const std::vector<std::uint32_t> crcs(block_crcs.begin(), block_crcs.end());
   const bool open = request.image().chunk().pending();
   if (request.repair() && !open) {
-    const auto based = co_await set_base(*info, content);
+    const auto based = co_await set_base(*info, content, crcs);
     if (stay != stay_ || version != place_.version) co_return answer(STALE_CHAIN);
     if (!based) co_return answer(code_of(based.error()), based.error().message());
     co_return answer(STORAGE_OK);
   }
   const AttemptPtr was_open = open ? open_whole(*info) : open_of(chunk);
-  const auto done = co_await store_->install(*info, content);
+  const auto done = co_await store_->install(*info, content, InstallMode::kReplace, crcs);
   if (done) metrics_.resync_received_bytes.add(content.size());
   if (stay != stay_) co_return answer(STALE_CHAIN);
   if (!done) {

@@ -2,8 +2,9 @@
 // that differ, and sends what differs, chunk by chunk, under the chunk's lock: with the updates that pass on their way
 // as whole chunks, so the two streams cannot overtake each other.
 //
-// Lost chunks  What is unreadable here and nowhere else keeps no other chunk from being copied; but the successor lacks
-//              it, so it is not complete, and the sync is tried again, ever more slowly.
+// Lost chunks  Of what is unreadable here and on every other replica the successor gets what can be read, and the
+//              checksums of the rest: it has then what there is, reads of the rest are CORRUPT there too, and it may
+//              serve. The next copy of the chain is worth more than the wait for bytes that may never come.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -23,7 +24,6 @@ namespace {
 // Below it chunks are compared one by one.
 constexpr std::size_t kCompareChunks = 128;
 constexpr std::uint32_t kPageChunks = 256;
-constexpr runtime::Duration kPauseMost = std::chrono::seconds(30);
 
 }  // namespace
 
@@ -34,18 +34,13 @@ struct Target::SyncSession {
   ChainVersion version = 0;
   rpc::Client* client = nullptr;
   runtime::Semaphore transfers;
-  runtime::Time paid{};    // up to when the bandwidth that was used is paid for
-  std::uint64_t lost = 0;  // chunks that are readable nowhere
-  std::string first_lost;
+  runtime::Time paid{};  // up to when the bandwidth that was used is paid for
   explicit SyncSession(std::size_t count) : transfers(count) {}
 };
 
 Task<Result<>> Target::place_change() { co_return co_await changed_.wait(); }
 
 Task<void> Target::resync_loop() {
-  runtime::Duration pause = options_.resync_pause;
-  ChainVersion tried = 0;
-  std::string told;  // of lost chunks, in trouble_
   for (;;) {
     const auto view = view_;
     const auto next = successor();
@@ -55,19 +50,8 @@ Task<void> Target::resync_loop() {
       if (!co_await runtime::not_cancelled()) co_return;
       continue;
     }
-    if (std::exchange(tried, place_.version) != place_.version) pause = options_.resync_pause;
-    const auto done = co_await resync(view, *next);
-    if (!told.empty() && trouble_ == told) trouble_.clear();
-    told.clear();
-    if (done) continue;
-    if (done.error().code() == Errc::kCorrupt) {
-      trouble_ = told = done.error().message();
-      (void)co_await runtime::with_timeout(pause, "resync", place_change());
-      pause = std::min(pause * 2, kPauseMost);
-      if (!co_await runtime::not_cancelled()) co_return;
-    } else if (!co_await runtime::sleep(options_.resync_pause)) {
-      co_return;
-    }
+    if (co_await resync(view, *next)) continue;
+    if (!co_await runtime::sleep(options_.resync_pause)) co_return;
   }
 }
 
@@ -81,12 +65,6 @@ Task<Result<>> Target::resync(std::shared_ptr<const RoutingView> view, Member to
   session.paid = env_.now();
   sync_done_bytes_ = 0;
   FF_CO_TRY(co_await sync_span(&session, ChunkId{}, std::nullopt));
-  if (session.lost > 0)
-    co_return fail(
-        Errc::kCorrupt,
-        fmt::format("{} chunk{} readable on no replica, so target {} cannot become complete (remove the files, "
-                    "or bring back a replica that has them); the first: {}",
-                    session.lost, session.lost == 1 ? " is" : "s are", number(to.target), session.first_lost));
   SyncDoneRequest request;
   request.set_chain(number(place_.chain));
   request.set_chain_version(session.version);
@@ -171,13 +149,7 @@ Task<Result<>> Target::sync_pages(SyncSession* session, ChunkId from, std::optio
     for (const Difference& one : differences) sync_left_bytes_ += one.bytes;
     std::vector<Task<Result<>>> tasks;
     for (const Difference& one : differences) tasks.push_back(transfer(session, one));
-    for (Result<>& one : co_await runtime::when_all(std::move(tasks))) {
-      if (one || one.error().code() != Errc::kCorrupt) {
-        FF_CO_TRY(std::move(one));
-      } else if (session->lost++ == 0) {
-        session->first_lost = one.error().message();
-      }
-    }
+    for (Result<>& one : co_await runtime::when_all(std::move(tasks))) FF_CO_TRY(std::move(one));
     if (!next) co_return {};
     from = *next;
   }
@@ -200,8 +172,10 @@ Task<Result<>> Target::transfer(SyncSession* session, Difference what) {
   auto sent = co_await send_image(session->view, session->to.target, chunk, false);
   if (!sent && sent.error().code() == Errc::kCorrupt) {
     // Our own copy is bad.
-    FF_CO_TRY(co_await repair(chunk, std::nullopt, std::nullopt));
-    sent = co_await send_image(session->view, session->to.target, chunk, false);
+    const auto repaired = co_await repair(chunk, std::nullopt, std::nullopt);
+    if (!repaired && repaired.error().code() != Errc::kCorrupt) co_return fail(repaired.error());
+    if (!repaired) start_repair(chunk);  // says so, and tries again
+    sent = co_await send_image(session->view, session->to.target, chunk, false, true);
   }
   if (!sent) co_return fail(sent.error());
   if (*sent > what.bytes) pay(*sent - what.bytes);
@@ -210,7 +184,7 @@ Task<Result<>> Target::transfer(SyncSession* session, Difference what) {
 
 // REQUIRES: the chunk is locked.
 Task<Result<std::uint64_t>> Target::send_image(std::shared_ptr<const RoutingView> view, TargetId to, ChunkId chunk,
-                                               bool repair) {
+                                               bool repair, bool damaged) {
   rpc::Client* const client = host_.peers.of(*view, to);
   const Chain* const mine = view->chain(place_.chain);
   if (client == nullptr || mine == nullptr) co_return fail(Errc::kUnavailable, "the successor's address is not known");
@@ -221,7 +195,7 @@ Task<Result<std::uint64_t>> Target::send_image(std::shared_ptr<const RoutingView
   request.set_target(number(to));
   request.set_repair(repair);
   // Who is syncing gets what is pending as well; who serves has it staged, and its base repaired.
-  auto copy = co_await copy_of(chunk, !repair);
+  auto copy = co_await copy_of(chunk, !repair, damaged);
   if (!copy && copy.error().code() != Errc::kNotFound) co_return fail(copy.error());
   std::span<const std::byte> content;
   if (copy) {

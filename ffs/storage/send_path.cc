@@ -126,7 +126,7 @@ Task<std::vector<Target::Outcome>> Target::send_updates(std::shared_ptr<const Ro
 
 // A commit mark takes no lock, so the pending update may become the committed state while it is read: then again. That
 // it is not there any more in the form that was looked for must never count as "there is none".
-Task<Result<Target::Copy>> Target::copy_of(ChunkId chunk, bool pending) {
+Task<Result<Target::Copy>> Target::copy_of(ChunkId chunk, bool pending, bool damaged) {
   constexpr int kTries = 4;
   for (int tries = 0; tries < kTries; ++tries) {
     const auto info = store_->info(chunk);
@@ -146,6 +146,13 @@ Task<Result<Target::Copy>> Target::copy_of(ChunkId chunk, bool pending) {
     FF_CO_TRY_ASSIGN(out.memory, buffer(length));
     const auto span = out.memory.span().first(length);
     const auto read = staged ? co_await store_->read_pending(chunk, 0, span) : co_await store_->read(chunk, 0, span);
+    if (!read && read.error().code() == Errc::kCorrupt && damaged) {
+      const auto rest = co_await store_->read_damaged(chunk, staged, span);
+      if (!rest && rest.error().code() != Errc::kNotFound) co_return fail(rest.error());
+      if (!rest || rest->version != out.image.chunk().version() || rest->length != length) continue;
+      for (const std::uint32_t crc : rest->crcs) out.image.add_block_crcs(crc);
+      co_return out;
+    }
     if (!read && read.error().code() != Errc::kNotFound) co_return fail(read.error());
     if (read && read->version == out.image.chunk().version() && read->bytes == length) co_return out;
   }
@@ -156,8 +163,9 @@ Task<Target::Outcome> Target::send_whole(std::shared_ptr<const RoutingView> view
   rpc::Client* const client = host_.peers.of(*view, to.target);
   const Chain* const mine = view->chain(place_.chain);
   if (client == nullptr || mine == nullptr) co_return Outcome{BUSY, "the successor's address is not known"};
-  auto copy = co_await copy_of(attempt->update.chunk, true);
+  auto copy = co_await copy_of(attempt->update.chunk, true, true);
   if (!copy) co_return Outcome{code_of(copy.error()), copy.error().message()};
+  if (copy->image.block_crcs_size() > 0) start_repair(attempt->update.chunk);
   ForwardRequest request;
   request.set_chain(number(mine->id));
   request.set_chain_version(mine->version);

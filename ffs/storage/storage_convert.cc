@@ -70,6 +70,8 @@ Result<ChunkInfo> to_info(const ChunkImage& image) {
   if (!valid_chunk_bytes(out.chunk_bytes) || out.length > out.chunk_bytes)
     return fail(Errc::kInvalidArgument, fmt::format("{}: an image of {} bytes in a chunk of {}", to_text(out.chunk),
                                                     out.length, out.chunk_bytes));
+  if (image.block_crcs_size() > static_cast<int>(out.length))
+    return fail(Errc::kInvalidArgument, to_text(out.chunk) + ": an image with more checksums than bytes");
   if (image.recent_size() != image.recent_versions_size() || image.recent_size() > static_cast<int>(out.recent.size()))
     return fail(Errc::kInvalidArgument, to_text(out.chunk) + ": an image whose updates do not add up");
   for (int i = 0; i < image.recent_size(); ++i)

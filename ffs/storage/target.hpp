@@ -199,7 +199,8 @@ class Target {
   runtime::Task<Outcome> settle_dispute(std::shared_ptr<const RoutingView> view, Member with, AttemptPtr attempt);
 
   // The chunk as it is committed; `pending`: as the pending update makes it, if there is one. kNotFound: there is none.
-  runtime::Task<Result<Copy>> copy_of(ChunkId chunk, bool pending);
+  // `damaged`: what can be read of it, instead of kCorrupt.
+  runtime::Task<Result<Copy>> copy_of(ChunkId chunk, bool pending, bool damaged = false);
 
   // ---- forward_path.cc
   runtime::Task<void> run_forward(std::shared_ptr<ForwardBatch> batch);
@@ -234,8 +235,11 @@ class Target {
   // `version`: which one it must be; nullopt: at least what is here.
   runtime::Task<Result<>> repair(ChunkId chunk, std::optional<ChunkVersion> version, std::optional<TargetId> only);
   // Makes an image the committed state, under an update that may be open: that one has to be staged again then, or is
-  // committed by what came. REQUIRES: locked.
-  runtime::Task<Result<>> set_base(ChunkInfo info, std::span<const std::byte> content);
+  // committed by what came. `crcs` as in ChunkStore::install(). REQUIRES: locked.
+  runtime::Task<Result<>> set_base(ChunkInfo info, std::span<const std::byte> content,
+                                   std::span<const std::uint32_t> crcs = {});
+  // Others may have good bytes where ours are bad, though none has all of them. kCorrupt: it is still damaged.
+  runtime::Task<Result<>> mend(ChunkId chunk);
   // Its bytes are bad, or an update that came from the head could not be staged.
   bool wants_repair(ChunkId chunk) const;
   runtime::Task<void> repair_later(ChunkId chunk);
@@ -254,7 +258,7 @@ class Target {
   runtime::Task<Result<>> transfer(SyncSession* session, Difference what);
   // The bytes that were sent.
   runtime::Task<Result<std::uint64_t>> send_image(std::shared_ptr<const RoutingView> view, TargetId to, ChunkId chunk,
-                                                  bool repair);
+                                                  bool repair, bool damaged = false);
 
   // ---- scrub.cc
   runtime::Task<void> scrub_loop();
