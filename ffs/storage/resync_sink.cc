@@ -141,9 +141,8 @@ Task<Result<SyncDoneReply>> Target::sync_done(const SyncDoneRequest& request) {
   std::vector<ChunkId> chunks = locks_.held();
   constexpr std::size_t kPage = 1024;
   for (ChunkId from{};;) {
-    const std::vector<ChunkInfo> page = store_->list(from, kPage);
-    for (const ChunkInfo& info : page)
-      if (info.pending) chunks.push_back(info.chunk);
+    const std::vector<ChunkInfo> page = store_->marked(ChunkMark::kPending, from, kPage);
+    for (const ChunkInfo& info : page) chunks.push_back(info.chunk);
     if (page.size() < kPage) break;
     from = next_chunk(page.back().chunk);
   }

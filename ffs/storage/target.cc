@@ -101,9 +101,8 @@ std::optional<Member> Target::predecessor() const {
 void Target::commit_leftovers() {
   constexpr std::size_t kPage = 1024;
   for (ChunkId from{};;) {
-    const std::vector<ChunkInfo> page = store_->list(from, kPage);
+    const std::vector<ChunkInfo> page = store_->marked(ChunkMark::kPending, from, kPage);
     for (const ChunkInfo& info : page) {
-      if (!info.pending) continue;
       const auto done = store_->commit(info.chunk, info.pending->version, place_.version);
       // What is still on its way to the disk was not acknowledged; its stage() aborts it.
       if (done || done.error().code() == Errc::kUnavailable) continue;

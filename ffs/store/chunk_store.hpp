@@ -124,6 +124,10 @@ struct SpaceUse {
   std::uint64_t tombstones = 0;
 };
 
+// What is rare among chunks, and can be found without looking at all of them.
+enum class ChunkMark : std::uint8_t { kPending, kRemoved };
+inline constexpr std::size_t kChunkMarks = 2;
+
 enum class InstallMode : std::uint8_t {
   kReplace,  // whatever is there goes, whatever its version, with what is pending on it
   // What is committed never goes back (kInvalidArgument). A pending update stays, in the same durable step, if the
@@ -163,6 +167,8 @@ class ChunkStore {
   virtual std::optional<ChunkInfo> info(ChunkId chunk) const = 0;
   // Of chunks from `from` on (inclusive), ascending, up to `limit`; tombstones and pending-only ones included.
   virtual std::vector<ChunkInfo> list(ChunkId from, std::size_t limit) const = 0;
+  // The same, only those that are so marked, at a cost of what is given.
+  virtual std::vector<ChunkInfo> marked(ChunkMark mark, ChunkId from, std::size_t limit) const = 0;
   // The committed chunk of `inode` with the highest index and a length above 0 (not removed).
   virtual std::optional<ChunkInfo> last_chunk(InodeId inode) const = 0;
 

@@ -11,8 +11,9 @@ using runtime::Task;
 // Those whose record is in the queue are in the batch at the cut anyway.
 std::vector<std::vector<std::byte>> LocalChunkStore::pending_records() const {
   std::vector<std::vector<std::byte>> records;
-  for (const auto& [id, chunk] : index_) {
-    if (chunk.pending && chunk.pending->sequence != next_sequence_)
+  for (const ChunkId id : marked_[static_cast<std::size_t>(ChunkMark::kPending)]) {
+    const Chunk& chunk = index_.at(id);
+    if (chunk.pending->sequence != next_sequence_)
       records.push_back(encode_state(id, chunk.committed.get(), chunk.pending.get()));
   }
   return records;

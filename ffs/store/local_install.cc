@@ -173,6 +173,7 @@ Task<Result<>> LocalChunkStore::install(const ChunkInfo& info, std::span<const s
   retire(std::move(chunk.pending));
   chunk.committed = std::make_shared<const CommittedState>(std::move(state));
   chunk.pending = std::move(kept);
+  remark(wanted.chunk, chunk);
   changed(wanted.chunk);
   queue_.permits.push_back(std::move(permit));
   const std::uint64_t sequence = enqueue(encode_state(wanted.chunk, chunk.committed.get(), chunk.pending.get()), true);

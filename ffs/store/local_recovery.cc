@@ -193,7 +193,10 @@ Result<> LocalChunkStore::adopt(Recovery& recovery) {
     FF_TRY_ASSIGN(BlockRef block, block_at(id, place));
     state->content = content_of({{place, record.length, std::move(record.crcs)}, {}}, std::move(block));
     count(state.get(), 1);
-    index_[id] = {.committed = std::move(state), .pending = nullptr, .table = place, .append_after = 0};
+    Chunk& chunk = index_[id];
+    chunk.committed = std::move(state);
+    chunk.table = place;
+    remark(id, chunk);
   }
   for (auto& [id, placed] : recovery.replayed) {
     if (!placed.committed && !placed.pending) continue;
@@ -219,6 +222,7 @@ Result<> LocalChunkStore::adopt(Recovery& recovery) {
       }
       chunk.pending = std::move(state);
     }
+    remark(id, chunk);
   }
   return {};
 }

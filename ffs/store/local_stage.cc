@@ -130,6 +130,7 @@ Task<Result<PendingInfo>> LocalChunkStore::stage(ChunkUpdate update, std::shared
   if (now.pending) now.append_after = next_sequence_;
   retire(std::move(now.pending));
   now.pending = std::make_shared<const PendingState>(std::move(pending));
+  remark(update.chunk, now);
   queue_.permits.push_back(std::move(permit));
   const PendingInfo info = *chunk_info(update.chunk, nullptr, now.pending.get()).pending;
   const std::uint64_t sequence = enqueue(encode_state(update.chunk, now.committed.get(), now.pending.get()), true);

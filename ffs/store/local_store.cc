@@ -24,6 +24,18 @@ void LocalChunkStore::count(const CommittedState* state, int by) noexcept {
   if (state != nullptr) (state->removed ? tombstones_ : chunks_) += static_cast<std::uint64_t>(by);
 }
 
+void LocalChunkStore::remark(ChunkId id, Chunk& chunk) {
+  const std::array<bool, kChunkMarks> now{chunk.pending != nullptr, chunk.committed && chunk.committed->removed};
+  std::uint8_t marks = 0;
+  for (std::size_t i = 0; i < kChunkMarks; ++i) {
+    const bool was = (chunk.marks >> i & 1) != 0;
+    if (now[i] && !was) marked_[i].insert(id);
+    if (!now[i] && was) marked_[i].erase(id);
+    if (now[i]) marks = static_cast<std::uint8_t>(marks | 1u << i);
+  }
+  chunk.marks = marks;
+}
+
 std::optional<ChunkInfo> LocalChunkStore::info(ChunkId chunk) const {
   const auto it = index_.find(chunk);
   if (it == index_.end()) return std::nullopt;
@@ -35,6 +47,13 @@ std::vector<ChunkInfo> LocalChunkStore::list(ChunkId from, std::size_t limit) co
   for (auto it = index_.lower_bound(from); it != index_.end() && out.size() < limit; ++it) {
     out.push_back(chunk_info(it->first, it->second.committed.get(), it->second.pending.get()));
   }
+  return out;
+}
+
+std::vector<ChunkInfo> LocalChunkStore::marked(ChunkMark mark, ChunkId from, std::size_t limit) const {
+  const std::set<ChunkId>& all = marked_[static_cast<std::size_t>(mark)];
+  std::vector<ChunkInfo> out;
+  for (auto it = all.lower_bound(from); it != all.end() && out.size() < limit; ++it) out.push_back(*info(*it));
   return out;
 }
 
@@ -75,6 +94,7 @@ Result<> LocalChunkStore::commit(ChunkId chunk, ChunkVersion version, ChainVersi
   retire(std::move(now.pending));
   now.committed = std::move(state);
   now.pending = nullptr;
+  remark(chunk, now);
   changed(chunk);
   enqueue(encode_commit(chunk, version, chain_version), false);
   return {};
@@ -87,6 +107,7 @@ Result<> LocalChunkStore::abort(ChunkId chunk) {
   retire(std::move(it->second.pending));
   it->second.pending = nullptr;
   it->second.append_after = next_sequence_;
+  remark(chunk, it->second);
   if (!it->second.committed) index_.erase(it);
   enqueue(encode_mark(RecordKind::kAbort, chunk), false);
   return {};
@@ -101,8 +122,9 @@ Result<> LocalChunkStore::purge(ChunkId chunk) {
                 fmt::format("chunk {}: too many changes wait for the journal (sync, then go on)", to_text(chunk)));
   }
   count(it->second.committed.get(), -1);
-  retire(std::move(it->second.committed));
-  retire(std::move(it->second.pending));
+  retire(std::exchange(it->second.committed, nullptr));
+  retire(std::exchange(it->second.pending, nullptr));
+  remark(chunk, it->second);
   if (it->second.table) stale_.insert(*it->second.table);
   index_.erase(it);
   enqueue(encode_mark(RecordKind::kPurge, chunk), false);

@@ -39,6 +39,7 @@ class LocalChunkStore final : public ChunkStore {
   const StoreIdentity& identity() const noexcept override { return superblock_.identity; }
   std::optional<ChunkInfo> info(ChunkId chunk) const override;
   std::vector<ChunkInfo> list(ChunkId from, std::size_t limit) const override;
+  std::vector<ChunkInfo> marked(ChunkMark mark, ChunkId from, std::size_t limit) const override;
   std::optional<ChunkInfo> last_chunk(InodeId inode) const override;
   runtime::Task<Result<ReadResult>> read(ChunkId chunk, std::uint32_t offset, std::span<std::byte> into) override;
   runtime::Task<Result<ReadResult>> read_pending(ChunkId chunk, std::uint32_t offset,
@@ -65,6 +66,7 @@ class LocalChunkStore final : public ChunkStore {
     PendingRef pending;
     std::optional<BlockPlace> table;  // where the tables have it, once the checkpoint that runs has ended
     std::uint64_t append_after = 0;   // batch that must be durable before bytes behind the end may be written
+    std::uint8_t marks = 0;           // bit per ChunkMark: in which of marked_ it is
   };
   using Index = std::map<ChunkId, Chunk>;
 
@@ -203,6 +205,9 @@ class LocalChunkStore final : public ChunkStore {
   Index index_;
   std::uint64_t chunks_ = 0, tombstones_ = 0;
   void count(const CommittedState* state, int by) noexcept;
+  std::array<std::set<ChunkId>, kChunkMarks> marked_;
+  // After each change of what is committed or pending, and before the chunk goes.
+  void remark(ChunkId id, Chunk& chunk);
 
   std::optional<Error> failed_;
   bool stopping_ = false;

@@ -46,6 +46,15 @@ std::vector<ChunkInfo> ModelStore::list(ChunkId from, std::size_t limit) const {
   return out;
 }
 
+std::vector<ChunkInfo> ModelStore::marked(ChunkMark mark, ChunkId from, std::size_t limit) const {
+  std::vector<ChunkInfo> out;
+  for (auto at = disk_.chunks.lower_bound(from); at != disk_.chunks.end() && out.size() < limit; ++at) {
+    const ChunkInfo& info = at->second.info;
+    if (mark == ChunkMark::kPending ? info.pending.has_value() : info.removed) out.push_back(info);
+  }
+  return out;
+}
+
 std::optional<ChunkInfo> ModelStore::last_chunk(InodeId inode) const {
   std::optional<ChunkInfo> out;
   for (const auto& [id, chunk] : disk_.chunks)

@@ -45,6 +45,7 @@ class ModelStore final : public ChunkStore {
   const StoreIdentity& identity() const noexcept override { return disk_.identity; }
   std::optional<ChunkInfo> info(ChunkId chunk) const override;
   std::vector<ChunkInfo> list(ChunkId from, std::size_t limit) const override;
+  std::vector<ChunkInfo> marked(ChunkMark mark, ChunkId from, std::size_t limit) const override;
   std::optional<ChunkInfo> last_chunk(InodeId inode) const override;
   runtime::Task<Result<ReadResult>> read(ChunkId chunk, std::uint32_t offset, std::span<std::byte> into) override;
   runtime::Task<Result<ReadResult>> read_pending(ChunkId chunk, std::uint32_t offset,

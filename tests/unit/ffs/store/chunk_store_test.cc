@@ -85,5 +85,46 @@ TEST_F(ChunkStoreTest, WhatWasStagedSurvivesAPowerCut) {
   });
 }
 
+std::vector<std::uint64_t> indices(const std::vector<ChunkInfo>& chunks) {
+  std::vector<std::uint64_t> out;
+  for (const ChunkInfo& info : chunks) out.push_back(info.chunk.index);
+  return out;
+}
+
+TEST_F(ChunkStoreTest, WhatIsPendingAndWhatIsRemovedCanBeListed) {
+  using Indices = std::vector<std::uint64_t>;
+  const auto at = [](std::uint64_t index) { return ChunkId{InodeId{17}, index}; };
+  const auto data = pattern(100, 1);
+  const auto expect = [](const ChunkStore& store, const Indices& pending, const Indices& removed) {
+    EXPECT_EQ(indices(store.marked(ChunkMark::kPending, {}, 100)), pending);
+    EXPECT_EQ(indices(store.marked(ChunkMark::kRemoved, {}, 100)), removed);
+  };
+  run([&](testing::SimEnv&, ChunkStore& store) -> runtime::Task<Result<>> {
+    for (std::uint64_t i = 0; i < 6; ++i) FF_CO_TRY(co_await store.stage(write_update(at(i), 1, 0, data)));
+    expect(store, {0, 1, 2, 3, 4, 5}, {});
+    EXPECT_EQ(indices(store.marked(ChunkMark::kPending, at(2), 2)), (Indices{2, 3}));
+    FF_CO_TRY(store.abort(at(0)));
+    for (std::uint64_t i = 1; i < 5; ++i) FF_CO_TRY(store.commit(at(i), 1, 1));
+    expect(store, {5}, {});
+    for (std::uint64_t i = 1; i < 4; ++i) FF_CO_TRY(co_await stage_and_commit(store, remove_update(at(i), 2)));
+    FF_CO_TRY(co_await store.stage(write_update(at(3), 3, 0, data)));
+    expect(store, {3, 5}, {1, 2, 3});
+    FF_CO_TRY(store.purge(at(1)));
+    ChunkInfo info = *store.info(at(4));
+    info.chunk = at(2);
+    info.version = 7;
+    FF_CO_TRY(co_await store.install(info, data));
+    expect(store, {3, 5}, {3});
+    co_return {};
+  });
+  run([&](testing::SimEnv&, ChunkStore& store) -> runtime::Task<Result<>> {
+    expect(store, {3, 5}, {3});
+    FF_CO_TRY(store.purge(at(3)));
+    FF_CO_TRY(store.commit(at(5), 1, 1));
+    expect(store, {}, {});
+    co_return {};
+  });
+}
+
 }  // namespace
 }  // namespace ff::ffs
