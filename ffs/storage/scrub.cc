@@ -1,8 +1,4 @@
-// The scrubber: reads every chunk from time to time, slowly, so that rot is found while other replicas are whole; and
-// forgets tombstones that nobody's repeated update can reach any more. Not while a member is away or syncs: it may have
-// got the tombstone, or the chunk from before it, and the versions of a chunk that is made again begin anew.
-#include <algorithm>
-
+// The scrubber: reads every chunk from time to time, slowly, so that rot is found while other replicas are whole.
 #include "ffs/storage/range_digest.hpp"
 #include "ffs/storage/target.hpp"
 
@@ -18,12 +14,6 @@ Task<void> Target::scrub_loop() {
   }
 }
 
-bool Target::all_serve() const noexcept {
-  const Chain* const mine = chain();
-  return mine != nullptr && may_serve(life_, place_) &&
-         std::ranges::all_of(mine->members, [](const Member& one) { return one.state == SERVING; });
-}
-
 // Fails only when it is cancelled.
 Task<Result<>> Target::scrub_round() {
   constexpr std::size_t kPage = 64;
@@ -31,20 +21,7 @@ Task<Result<>> Target::scrub_round() {
     const std::vector<ChunkInfo> page = store_->list(from, kPage);
     for (const ChunkInfo& info : page) {
       FF_CO_TRY(co_await runtime::not_cancelled());
-      if (info.removed) {
-        Tombstone& stone = tombstones_[info.chunk];
-        if (stone.version != info.version) stone = {info.version, env_.now()};
-        if (env_.now() - stone.seen < options_.tombstones_kept || !all_serve()) continue;
-        const auto lock = co_await locks_.lock(info.chunk);
-        if (!lock) co_return fail(lock.error());
-        const auto now = store_->info(info.chunk);
-        if (!now || !now->removed || now->version != info.version || now->pending || open_of(info.chunk) ||
-            !all_serve())
-          continue;
-        if (store_->purge(info.chunk)) tombstones_.erase(info.chunk);
-        continue;
-      }
-      tombstones_.erase(info.chunk);
+      if (info.removed) continue;
       if (info.version == 0 || store_->failed()) continue;
       const auto verified = co_await store_->verify(info.chunk);
       if (!verified && verified.error().code() == Errc::kCorrupt) start_repair(info.chunk);

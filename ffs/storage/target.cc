@@ -31,6 +31,7 @@ void Target::start() {
   scope_.spawn(settle_loop());
   scope_.spawn(mark_loop());
   scope_.spawn(resync_loop());
+  scope_.spawn(tombstone_loop());
   if (options_.scrub_bytes_per_second > 0) scope_.spawn(scrub_loop());
 }
 

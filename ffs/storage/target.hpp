@@ -9,6 +9,7 @@
 //   resync_source.cc   bringing a returning successor up to date
 //   resync_sink.cc     being brought up to date
 //   scrub.cc           reading everything from time to time
+//   tombstones.cc      forgetting what was removed
 //
 // Ownership  The Env, the routing, the peers and the store's folder outlive it. stop() before it goes.
 // Threads    Those of the Env.
@@ -58,6 +59,8 @@ struct TargetOptions {
   std::uint64_t scrub_bytes_per_second = 16ull << 20;            // 0: no scrubbing
   runtime::Duration scrub_pause = std::chrono::hours(1);         // between rounds
   runtime::Duration tombstones_kept = std::chrono::minutes(10);  // longer than any client repeats an update
+  std::uint64_t tombstones_most = 1u << 20;                      // beyond, the oldest go earlier, but none before this:
+  runtime::Duration tombstones_kept_least = std::chrono::minutes(1);
   // This, or a twentieth of a small disk, stays free for updates that others have staged already.
   std::uint64_t reserve_bytes = 256ull << 20;
   Hazards hazards;
@@ -263,6 +266,12 @@ class Target {
   // ---- scrub.cc
   runtime::Task<void> scrub_loop();
   runtime::Task<Result<>> scrub_round();
+
+  // ---- tombstones.cc
+  runtime::Task<void> tombstone_loop();
+  runtime::Task<Result<>> tombstone_round();
+  // Since when a tombstone must be here to be forgotten now.
+  runtime::Time tombstones_until() const;
   bool all_serve() const noexcept;  // the members of the chain
 
   TargetHost host_;
@@ -304,7 +313,7 @@ class Target {
     ChunkVersion version = 0;
     runtime::Time seen{};
   };
-  std::map<ChunkId, Tombstone> tombstones_;  // when the scrubber first saw each
+  std::map<ChunkId, Tombstone> tombstones_;  // when each was first seen
 
   runtime::Scope scope_;  // everything that runs here; the first to be destroyed
 };

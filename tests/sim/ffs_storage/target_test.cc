@@ -325,17 +325,15 @@ TEST(TargetTakeover, TheLastCompleteCopyCommitsAllThatItHasStaged) {
   });
 }
 
-TEST(TargetScrub, ATombstoneOfAReusedChunkIsKeptFromItsOwnBeginning) {
+TEST(TargetTombstones, ATombstoneOfAReusedChunkIsKeptFromItsOwnBeginning) {
   TargetOptions options = ChainBench::quick_options();
-  options.scrub_bytes_per_second = 1ull << 30;
-  options.scrub_pause = 400ms;
   options.tombstones_kept = 600ms;
   ChainBench bench(1, options);
   expect_runs(bench, [](ChainBench& b) -> Task<Result<>> {
     co_await b.route({SERVING});
     FF_CO_TRY(co_await b.write(kA, 'a'));
     FF_CO_TRY(co_await b.remove(kA));
-    FF_CO_TRY(co_await runtime::sleep(850ms));
+    FF_CO_TRY(co_await runtime::sleep(450ms));
     FF_CO_TRY(co_await b.write(kA, 'b'));
     FF_CO_TRY(co_await b.remove(kA));
     FF_CO_TRY(co_await runtime::sleep(500ms));
@@ -344,10 +342,34 @@ TEST(TargetScrub, ATombstoneOfAReusedChunkIsKeptFromItsOwnBeginning) {
   });
 }
 
-TEST(TargetScrub, TombstonesStayWhileAMemberSyncsAndTheChunkCanBeWrittenAgain) {
+// Nobody reads chunks here.
+TEST(TargetTombstones, TheOldestGoEarlyWhenThereAreTooMany) {
   TargetOptions options = ChainBench::quick_options();
-  options.scrub_bytes_per_second = 1ull << 30;
-  options.scrub_pause = 50ms;
+  options.tombstones_kept = 1h;
+  options.tombstones_most = 10;
+  options.tombstones_kept_least = 2s;
+  ChainBench bench(1, options);
+  expect_runs(bench, [](ChainBench& b) -> Task<Result<>> {
+    co_await b.route({SERVING});
+    for (std::uint64_t i = 0; i < 15; ++i) {
+      FF_CO_TRY(co_await b.write({InodeId{17}, i}, 'a'));
+      FF_CO_TRY(co_await b.remove({InodeId{17}, i}));
+      if (i == 6) FF_CO_TRY(co_await runtime::sleep(1500ms));
+    }
+    EXPECT_EQ(b.disk(0).chunks.size(), 15u);
+    FF_CO_TRY(co_await runtime::sleep(400ms));
+    EXPECT_EQ(b.disk(0).chunks.size(), 15u) << "none is two seconds old";
+    FF_CO_TRY(co_await b.until([&] { return b.disk(0).chunks.size() < 15; }, "the oldest go"));
+    FF_CO_TRY(co_await runtime::sleep(10s));
+    EXPECT_GE(b.disk(0).chunks.size(), 8u);
+    EXPECT_LE(b.disk(0).chunks.size(), 10u);
+    for (std::uint64_t i = 7; i < 15; ++i) EXPECT_TRUE(b.disk(0).chunks.contains({InodeId{17}, i})) << i;
+    co_return {};
+  });
+}
+
+TEST(TargetTombstones, TombstonesStayWhileAMemberSyncsAndTheChunkCanBeWrittenAgain) {
+  TargetOptions options = ChainBench::quick_options();
   options.tombstones_kept = 200ms;
   options.resync_bytes_per_second = 16384;
   options.resync_transfers = 1;
