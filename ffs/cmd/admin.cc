@@ -213,7 +213,7 @@ Task<Result<int>> explain(FileSystem& fs, const Options& options, Format format)
   for (const std::string& cause : why.causes) table.add_row({"because", cause});
   for (const std::string& fix : why.fixes) table.add_row({"to mend", fix});
   FF_CO_TRY(print(table.render(format)));
-  co_return why.complete ? 0 : why.serves ? 10 : 20;
+  co_return why.complete&& why.causes.empty() ? 0 : why.serves ? 10 : 20;
 }
 
 // `what` is the whole of the command: "node list".
@@ -364,11 +364,14 @@ cli::Command chain_command() {
   const auto options = std::make_shared<Options>();
   cli::Command why;
   why.name = "explain";
-  why.summary = "Say why a chain is not whole, and what would help";
+  why.summary = "Say why a chain is not whole or not well, and what would help";
   why.options.push_back(
       {.names = "chain", .target = &options->chain, .help = "the chain", .value_name = "CHAIN", .required = true});
   why.examples = {{"ffs chain explain 5", "for people"}, {"ffs chain explain 5 --json | jq .serves", "for scripts"}};
-  why.exit_codes = {{10, "serves, with copies missing"}, {20, "does not serve"}};
+  why.description =
+      "Of each member: why it does not serve, or what is wrong with it although it serves, as the manager knows it "
+      "now.";
+  why.exit_codes = {{10, "serves, with copies missing or in trouble"}, {20, "does not serve"}};
   reports(why, options, explain, "chain explain");
   command.commands.push_back(std::move(why));
   for (const ChainChange& change : std::initializer_list<ChainChange>{

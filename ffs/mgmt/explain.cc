@@ -36,6 +36,37 @@ std::string why(const RoutingView& view, const Member& member, const TargetInfo&
   }
 }
 
+// What the head keeps free for what is on its way (TargetOptions::reserve_bytes): with less it takes no new bytes.
+bool full(const TargetInfo& target) {
+  constexpr std::uint64_t kReserveBytes = 256u << 20;
+  const std::uint64_t capacity = target.capacity_bytes();
+  return capacity > 0 && target.used_bytes() + std::min(kReserveBytes, capacity / 20) > capacity;
+}
+
+// What is wrong with a member although it serves; empty: nothing.
+std::string trouble_of(const RoutingView& view, const Chain& chain, const Member& member, const TargetInfo& target) {
+  const std::string name = fmt::format("target {} on {}", number(member.target), node_name(view, target.node()));
+  if (!target.trouble().empty()) return fmt::format("{}: serves, but {}", name, target.trouble());
+  if (target.set_offline()) return name + ": an administrator takes it out of service, its process still serves it";
+  if (chain.head() == member.target && full(target))
+    return fmt::format("{}: is full, {} of {} bytes, so the chain takes no writes", name, target.used_bytes(),
+                       target.capacity_bytes());
+  return {};
+}
+
+// The first part of a trouble ends with what to do, in brackets, where that is known.
+std::string fix_of(const std::string& trouble, const Member& member) {
+  const std::string first = trouble.substr(0, trouble.find(';'));
+  const std::size_t from = first.find('('), to = first.rfind(')');
+  if (from != std::string::npos && to != std::string::npos && from + 1 < to)
+    return fmt::format("for target {}: {}", number(member.target), first.substr(from + 1, to - from - 1));
+  const std::string disk =
+      fmt::format("repair the disk of target {}, or replace the target by another", number(member.target));
+  return member.state != SERVING
+             ? disk
+             : disk + "; what no replica can read is lost unless one that had it returns: remove those files";
+}
+
 }  // namespace
 
 Result<ChainExplanation> explain_chain(const RoutingView& view, ChainId id) {
@@ -50,8 +81,20 @@ Result<ChainExplanation> explain_chain(const RoutingView& view, ChainId id) {
 
   std::vector<std::string> last_resort;
   for (const Member& member : chain->members) {
-    if (member.state == SERVING) continue;
     const TargetInfo& target = *view.target(member.target);
+    if (member.state == SERVING) {
+      std::string trouble = trouble_of(view, *chain, member, target);
+      if (trouble.empty()) continue;
+      out.causes.push_back(std::move(trouble));
+      if (!target.trouble().empty()) {
+        out.fixes.push_back(fix_of(target.trouble(), member));
+      } else if (target.set_offline()) {
+        out.fixes.push_back(fmt::format("set target {} online again", number(member.target)));
+      } else {
+        out.fixes.push_back(fmt::format("remove files, or replace target {} by a larger one", number(member.target)));
+      }
+      continue;
+    }
     out.causes.push_back(why(view, member, target, out.serves));
     const NodeInfo* node = view.node(NodeId{target.node()});
     const bool alive = node != nullptr && node->alive();
@@ -61,8 +104,7 @@ Result<ChainExplanation> explain_chain(const RoutingView& view, ChainId id) {
     } else if (target.set_offline() && matters) {
       out.fixes.push_back(fmt::format("set target {} online again", number(member.target)));
     } else if (!target.trouble().empty() && matters) {
-      out.fixes.push_back(
-          fmt::format("repair the disk of target {}, or replace the target by another", number(member.target)));
+      out.fixes.push_back(fix_of(target.trouble(), member));
     }
     if (!out.serves && alive && member.state != LASTSRV && target.local() != LOCAL_OFFLINE)
       last_resort.push_back(

@@ -719,6 +719,29 @@ class Faults(unittest.TestCase):
         for _ in range(6):  # replicas take turns in answering
             self.check_all(kept)
 
+    def test_explain_names_trouble_of_members_that_serve(self):
+        alone = Cluster('--processes', '1', '--replicas', '1', '--chains', '1')
+        self.addCleanup(alone.remove)
+        self.assertEqual(alone.ffs('chain', 'explain', '1').returncode, 0)
+        alone.put('/data', pattern(3, 1_000_000))
+        alone.stop()
+        blocks, = (alone.home / 'node-1').glob('*/blocks.1MiB')
+        content = bytearray(blocks.read_bytes())
+        content[re.search(rb'[^\0]', content).start() + 5000] ^= 0x10
+        blocks.write_bytes(content)
+        alone.start()
+        self.assertEqual(alone.ffs('cat', '/data', '--timeout', '3s', check=False).returncode, 1)
+        end = time.monotonic() + 20
+        while (why := alone.ffs('chain', 'explain', '1', '--json', check=False)).returncode == 0:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.3)
+        self.assertEqual(why.returncode, 10, why.stderr)
+        told = json.loads(why.stdout)
+        self.assertEqual((told['serves'], told['complete']), (True, True))
+        texts = {row['what']: row['text'] for row in told['rows']}
+        self.assertIn('serves, but', texts['because'])
+        self.assertIn('remove those files', texts['to mend'])
+
     def test_a_paused_process_delays_and_loses_nothing(self):
         kept = {}
         self.store(kept, '/before', 9, 1_000_000)
