@@ -90,6 +90,15 @@ bool Membership::set_local(Target& target, LocalState local, std::uint64_t versi
   return changed;
 }
 
+// A new chain's members serve at once, and without having reported since: what a node that has not heard of the chain
+// says of one (that it is offline, because it knows no routing at all) is over when it has. It says again what holds.
+bool Membership::put_in_service_since(const HeartbeatRequest& request, const ManagerState& state, std::uint64_t target,
+                                      std::uint64_t version, PublicState place) const {
+  if (version != 1 || place != SERVING) return false;
+  const auto since = chain_changed_at_.find(state.targets.at(target).chain());
+  return since != chain_changed_at_.end() && request.routing_version() < since->second;
+}
+
 bool Membership::take_reports(const HeartbeatRequest& request, const ManagerState& state, Time now) {
   const std::uint64_t node = request.node().node();
   bool changed = false;
@@ -104,6 +113,7 @@ bool Membership::take_reports(const HeartbeatRequest& request, const ManagerStat
     targets_of_node_[node].insert(report.target());
     mentioned.insert(report.target());
     const Place place = place_in(state, report.target());
+    if (put_in_service_since(request, state, report.target(), place.version, place.state)) continue;
     if (report.local() == LOCAL_OFFLINE || report.chain_version() >= place.version) {
       changed |= set_local(target, report.local(), report.chain_version());
     } else if (place.state == SERVING && target.local == LOCAL_NONE) {
@@ -163,6 +173,7 @@ void Membership::chain_changed(const ChainInfo& chain, std::uint64_t routing_ver
 
 void Membership::target_installed(std::uint64_t target, Time now) {
   targets_[target].unknown_until = now + failure_timeout_;
+  targets_[target].local = LOCAL_NONE;
 }
 
 const NodeInfo* Membership::heard_info(std::uint64_t node) const {

@@ -7,7 +7,7 @@
 // Reports   LOCAL_OFFLINE counts always: whoever reports it has stopped. Others count when they are about the chain's
 //           present version; UPTODATE of an earlier one is no more than ONLINE. Of a member that serves and of which
 //           nothing is known yet an older report will do: it lives. What a node does not mention, although it knows the
-//           chain's last change, is offline.
+//           chain's last change, is offline. Of members of a new chain nothing counts that was said before it.
 #pragma once
 
 #include <cstdint>
@@ -90,6 +90,8 @@ class Membership {
   static constexpr std::size_t kSessionsMax = 1'000'000;
 
   bool take_reports(const HeartbeatRequest& request, const ManagerState& state, runtime::Time now);
+  bool put_in_service_since(const HeartbeatRequest& request, const ManagerState& state, std::uint64_t target,
+                            std::uint64_t version, PublicState place) const;
   bool set_local(Target& target, LocalState local, std::uint64_t version);
 
   runtime::Duration failure_timeout_;
