@@ -137,6 +137,7 @@ Result<ClusterFile> from_config(const config::Config& config, const std::string&
   file.key_file = absolute(folder, config.get<std::string>("cluster.key"));
   file.replicas = static_cast<std::uint32_t>(config.get<std::int64_t>("cluster.replicas"));
   file.chains_per_target_folder = static_cast<std::uint32_t>(config.get<std::int64_t>("cluster.chains_per_folder"));
+  file.spares_per_target_folder = static_cast<std::uint32_t>(config.get<std::int64_t>("cluster.spares_per_folder"));
   const std::uint64_t chunk = config.get<std::uint64_t>("cluster.chunk");
   if (!valid_chunk_bytes(chunk)) {
     return fail(Errc::kInvalidArgument,
@@ -196,6 +197,14 @@ const config::Schema& cluster_schema() {
        .help = "chains that each folder takes part in",
        .unit = "chains",
        .min = 1,
+       .max = 1024},
+      {.name = "cluster.spares_per_folder",
+       .type = Type::kInteger,
+       .otherwise = "0",
+       .help = "further targets of each folder, in no chain, that wait to take the place of others when those are "
+               "drained or replaced; may be raised later",
+       .unit = "targets",
+       .min = 0,
        .max = 1024},
       {.name = "cluster.chunk",
        .type = Type::kSize,

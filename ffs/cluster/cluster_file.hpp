@@ -57,6 +57,7 @@ struct ClusterFile {
   std::string key_file;  // absolute
   std::uint32_t replicas = 3;
   std::uint32_t chains_per_target_folder = 1;
+  std::uint32_t spares_per_target_folder = 0;  // targets that wait to take the place of others
   std::uint32_t chunk_bytes = 1u << 20;
   std::uint32_t stripe = 0;          // 0: all chains
   bool one_host = false;             // chains may have several members on one machine
@@ -72,6 +73,7 @@ struct ClusterFile {
   const ClusterNode* node(NodeId id) const noexcept;
   // Addresses of all managers, for clients.
   std::vector<net::PeerAddress> managers() const;
+  std::size_t targets_per_folder() const noexcept { return chains_per_target_folder + spares_per_target_folder; }
 };
 
 // The id as messages carry it: 16 bytes.

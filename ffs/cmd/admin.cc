@@ -1,14 +1,14 @@
 // status, node, target, chain: what the cluster is made of and how it does, and what an administrator may change.
 #include <fmt/core.h>
 
-#include <charconv>
-#include <map>
 #include <memory>
 
 #include "ffs/cmd/commands.hpp"
+#include "ffs/cmd/drain.hpp"
 #include "ffs/cmd/session.hpp"
 #include "ffs/cmd/text.hpp"
 #include "ffs/mgmt/explain.hpp"
+#include "ffs/mgmt/replacement.hpp"
 #include "ffs/mgmt/routing_client.hpp"
 
 namespace ff::ffs {
@@ -32,16 +32,6 @@ struct Options {
   bool force = false;
   bool yes = false;
 };
-
-Result<std::uint64_t> parse_number(const std::string& text, const char* what) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size() || value == 0) {
-    return fail(Errc::kInvalidArgument,
-                fmt::format("'{}': not a number of a {} (`ffs {} list` shows them)", text, what, what));
-  }
-  return value;
-}
 
 std::string state_text(PublicState state) {
   switch (state) {
@@ -95,15 +85,24 @@ Task<Result<int>> list_nodes(FileSystem& fs, const Options&, Format format) {
                                  {.key = "alive", .title = "ALIVE"},
                                  {.key = "primary", .title = "PRIMARY"},
                                  {.key = "disabled", .title = "DISABLED"},
+                                 {.key = "drain", .title = "DRAIN"},
                                  {.key = "silent", .title = "SILENT", .unit = Unit::kNanoseconds},
                                  {.key = "addresses", .title = "ADDRESSES"},
                                  {.key = "host", .title = "HOST"},
                                  {.key = "version", .title = "VERSION", .wide_only = true}});
+  const auto drain = [&](const NodeInfo& node) -> Cell {
+    if (!node.draining()) return Cell();
+    const bool done = std::ranges::none_of(view->message().targets(), [&](const TargetInfo& target) {
+      return target.node() == node.node() && target.chain() != 0;
+    });
+    return done ? "done" : "under way";
+  };
   for (const NodeInfo& node : view->message().nodes()) {
     std::string addresses;
     for (const std::string& address : node.addresses()) addresses.append(addresses.empty() ? "" : ",").append(address);
     table.add_row({count(node.node()), roles_text(node), node.alive(), node.node() == view->message().primary(),
-                   node.disabled(), count(node.silent_ms() * 1'000'000), addresses, node.host(), node.version()});
+                   node.disabled(), drain(node), count(node.silent_ms() * 1'000'000), addresses, node.host(),
+                   node.version()});
   }
   FF_CO_TRY(print(table.render(format)));
   co_return 0;
@@ -120,13 +119,18 @@ Task<Result<int>> list_targets(FileSystem& fs, const Options&, Format format) {
                                    {.key = "used_bytes", .title = "USED", .unit = Unit::kBytes},
                                    {.key = "chunks", .title = "CHUNKS"},
                                    {.key = "sync_left_bytes", .title = "TO-SYNC", .unit = Unit::kBytes},
+                                   {.key = "drain", .title = "DRAIN"},
+                                   {.key = "replacement", .title = "REPLACEMENT"},
                                    {.key = "trouble", .title = "TROUBLE"},
                                    {.key = "path", .title = "PATH", .wide_only = true}});
+  const Replacements replacements(view->message());
   for (const TargetInfo& target : view->message().targets()) {
+    const std::uint64_t successor = replacements.successor_of(target.target());
+    const Cell drain = !replacements.leaves(target.target()) ? Cell() : target.chain() == 0 ? "done" : "under way";
     table.add_row({count(target.target()), count(target.node()), target.chain() == 0 ? Cell() : count(target.chain()),
                    state_text(target.state()), local_text(target.local()), count(target.capacity_bytes()),
-                   count(target.used_bytes()), count(target.chunks()), count(target.sync_left_bytes()),
-                   target.trouble(), target.path()});
+                   count(target.used_bytes()), count(target.chunks()), count(target.sync_left_bytes()), drain,
+                   successor == 0 ? Cell() : count(successor), target.trouble(), target.path()});
   }
   FF_CO_TRY(print(table.render(format)));
   co_return 0;
@@ -152,9 +156,10 @@ Task<Result<int>> show_status(FileSystem& fs, const Options&, Format format) {
   const Routing& routing = view->message();
   std::uint64_t alive = 0, whole = 0, degraded = 0, down = 0;
   for (const NodeInfo& node : routing.nodes()) alive += node.alive() ? 1 : 0;
+  const Replacements replacements(routing);
   for (const ChainInfo& chain : routing.chains()) {
     const std::size_t up = serving(chain);
-    ++(up == 0 ? down : up < static_cast<std::size_t>(chain.members_size()) ? degraded : whole);
+    ++(up == 0 ? down : up < replacements.wanted(chain) ? degraded : whole);
   }
   const bool metad = !view->nodes_with(ROLE_METAD).empty();
   const std::string verdict = down > 0 || !metad                                                         ? "down"
@@ -167,11 +172,12 @@ Task<Result<int>> show_status(FileSystem& fs, const Options&, Format format) {
                                   {.key = "chains_whole", .title = "WHOLE"},
                                   {.key = "chains_degraded", .title = "DEGRADED"},
                                   {.key = "chains_down", .title = "DOWN"},
+                                  {.key = "targets_leaving", .title = "DRAINING"},
                                   {.key = "primary", .title = "PRIMARY"},
                                   {.key = "routing_version", .title = "ROUTING"}});
   table.add_row({verdict, count(alive), count(static_cast<std::uint64_t>(routing.nodes_size())),
                  count(static_cast<std::uint64_t>(routing.chains_size())), count(whole), count(degraded), count(down),
-                 count(routing.primary()), count(routing.version())});
+                 count(replacements.leaving().size()), count(routing.primary()), count(routing.version())});
   FF_CO_TRY(print(table.render(format)));
   co_return verdict == "healthy" ? 0 : verdict == "degraded" ? 10 : 20;
 }
@@ -316,7 +322,8 @@ cli::Command status_command() {
   command.description =
       "healthy: every node is alive and every chain whole. degraded: all data can be read and written, with fewer "
       "copies than wanted. down: "
-      "some chain, or the namespace, cannot be reached.";
+      "some chain, or the namespace, cannot be reached. DRAINING counts targets that leave their chains; that alone is "
+      "healthy.";
   command.exit_codes.push_back({10, "degraded"});
   command.exit_codes.push_back({20, "down"});
   return command;
@@ -338,17 +345,19 @@ cli::Command node_command() {
       node_change_command(
           "forget", "Forget a node that is gone for good and has no targets in chains",
           [](SetNodeRequest& r) { r.set_forget(true); }, "ffs node forget 3")};
+  for (cli::Command& one : node_drain_commands()) command.commands.push_back(std::move(one));
   return command;
 }
 
 cli::Command target_command() {
   cli::Command command;
   command.name = "target";
-  command.summary = "Show targets";
+  command.summary = "Show and change targets";
   command.examples = {{"ffs target list", "what each holds and how it does"}};
   command.commands = {
       show_command("list", "target list", "List the targets", list_targets,
                    {{"ffs target list", "all targets"}, {"ffs target list -o wide", "with their folders"}})};
+  for (cli::Command& one : target_drain_commands()) command.commands.push_back(std::move(one));
   return command;
 }
 

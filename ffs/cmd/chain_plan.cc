@@ -30,7 +30,7 @@ Result<ChainPlan> plan_chains(const ClusterFile& cluster) {
   for (const ClusterNode& node : cluster.nodes) {
     std::vector<TargetFolder> targets = target_folders(cluster, node);
     const auto host = hosts.emplace(host_of(cluster, node), static_cast<std::uint32_t>(hosts.size())).first->second;
-    for (std::size_t first = 0; first < targets.size(); first += cluster.chains_per_target_folder) {
+    for (std::size_t first = 0; first < targets.size(); first += cluster.targets_per_folder()) {
       request.disks.push_back({.host = host, .slots = cluster.chains_per_target_folder});
       std::vector<TargetId>& disk = left.emplace_back();
       for (std::size_t i = cluster.chains_per_target_folder; i-- > 0;) disk.push_back(targets[first + i].target);

@@ -34,6 +34,7 @@ struct Options {
   std::int64_t processes = 3;
   std::int64_t replicas = 3;
   std::int64_t chains = 4;
+  std::int64_t spares = 0;
   std::int64_t port = 9601;
   std::int64_t metrics_port = 0;
   cli::ByteSize capacity{};
@@ -57,9 +58,9 @@ std::string local_description(const Options& o) {
   std::string text = fmt::format(
       "# A file system on one machine: {} processes with targets, {} copies of everything.\n"
       "# `ffs serve {}` runs it; FF_CLUSTER={} lets the other commands find it. man 5 ffs-cluster explains each key.\n"
-      "cluster:\n  id: '{}'\n  key: cluster.key\n  replicas: {}\n  chains_per_folder: {}\n  chunk: {}\n  one_host: "
-      "true\n",
-      o.processes, replicas, o.cluster, o.cluster, random_id(), replicas, o.chains, o.chunk.bytes);
+      "cluster:\n  id: '{}'\n  key: cluster.key\n  replicas: {}\n  chains_per_folder: {}\n  spares_per_folder: {}\n"
+      "  chunk: {}\n  one_host: true\n",
+      o.processes, replicas, o.cluster, o.cluster, random_id(), replicas, o.chains, o.spares, o.chunk.bytes);
   text += "mgmtd:\n  store: rocksdb:mgmtd\nmetad:\n  store: rocksdb:metad\nstored:\n";
   text += fmt::format("  capacity: {}\nnodes:\n", o.capacity.bytes);
   for (std::int64_t i = 1; i <= o.processes; ++i) {
@@ -134,14 +135,23 @@ Task<Result<>> format_targets(runtime::Env& env, const ClusterFile& cluster, con
   co_return {};
 }
 
+// False: there are chains already, which may have changed since they followed from the file.
+Task<Result<bool>> install_if_first(MgmtClient& client, InstallChainsRequest request) {
+  FF_CO_TRY_ASSIGN(const auto view, co_await client.fetch());
+  if (view->latest_version(kDefaultTable) != 0) co_return false;
+  FF_CO_TRY(co_await client.install_chains(std::move(request)));
+  co_return true;
+}
+
 // Tells the manager's store of the chains, through a manager that runs for as long as that takes.
-Task<Result<>> install_chains(runtime::RealEnv& env, const ClusterFile& cluster, const ClusterNode& node,
-                              InstallChainsRequest request) {
+Task<Result<bool>> install_chains(runtime::RealEnv& env, const ClusterFile& cluster, const ClusterNode& node,
+                                  InstallChainsRequest request) {
   RealStoreOpener stores(cluster, true);
   FF_CO_TRY_ASSIGN(const auto store, co_await stores.open(env, cluster.mgmtd_store, "mgmtd"));
   Manager manager(env, *store,
                   {.cluster = cluster_bytes(cluster), .node = number(node.id), .address = node.address.text()});
   Result<> done;
+  bool first = false;
   {
     rpc::Server server(env);
     done = server.add(manager);
@@ -152,15 +162,17 @@ Task<Result<>> install_chains(runtime::RealEnv& env, const ClusterFile& cluster,
       done = bound ? Result<>() : Result<>(fail(bound.error()));
     }
     if (done) {
-      const auto installed = co_await client.install_chains(std::move(request));
+      const auto installed = co_await install_if_first(client, std::move(request));
       if (!installed) done = fail(installed.error());
+      first = installed.value_or(false);
     }
     co_await client.stop();
     co_await manager.stop();
     co_await server.stop(std::chrono::seconds(1));
   }
   co_await store->stop();
-  co_return done;
+  if (!done) co_return fail(std::move(done).error());
+  co_return first;
 }
 
 // A namespace has nothing to begin with but its store; the first service makes the root.
@@ -171,17 +183,25 @@ Task<Result<>> make_names_store(runtime::RealEnv& env, const ClusterFile& cluste
   co_return {};
 }
 
-Task<Result<>> format_nodes(runtime::RealEnv& env, const ClusterFile& cluster, std::vector<const ClusterNode*> nodes) {
-  bool installed = false;
+Task<Result<>> format_nodes(runtime::RealEnv& env, const ClusterFile& cluster, std::vector<const ClusterNode*> nodes,
+                            const ChainPlan& plan) {
+  bool looked = false;
   Result<> done;
   for (const ClusterNode* const node : nodes) {
     if (done) done = co_await format_targets(env, cluster, *node);
     if (done && node->metad) done = co_await make_names_store(env, cluster);
-    if (done && node->mgmtd && !installed) {
-      auto plan = plan_chains(cluster);
-      done = plan ? co_await install_chains(env, cluster, *node, install_request(cluster, *plan))
-                  : Result<>(fail(plan.error()));
-      installed = true;
+    if (done && node->mgmtd && !looked) {
+      const auto first = co_await install_chains(env, cluster, *node, install_request(cluster, plan));
+      if (!first) {
+        done = fail(first.error());
+      } else if (*first) {
+        fmt::print(
+            "{} chains of {} targets; when one target fails, others take at most {:.2f} times the mean of its reads\n",
+            plan.chains.size(), cluster.replicas, plan.quality);
+      } else {
+        fmt::print("chains: are there, and stay as they are\n");
+      }
+      looked = true;
     }
   }
   co_await env.network().stop();
@@ -208,9 +228,7 @@ Result<int> run_format(const Options& o) {
   }
   FF_TRY_ASSIGN(const auto env, make_cluster_env(cluster, "format", 0));
   const runtime::StopOnSignals signals(*env);
-  FF_TRY(env->run(format_nodes(*env, cluster, nodes)));
-  fmt::print("{} chains of {} targets; when one target fails, others take at most {:.2f} times the mean of its reads\n",
-             plan.chains.size(), cluster.replicas, plan.quality);
+  FF_TRY(env->run(format_nodes(*env, cluster, nodes, plan)));
   return 0;
 }
 
@@ -229,7 +247,9 @@ cli::Command format_command() {
       "lays down "
       "the chains, which follow from the file alone). Existing data is never formatted over: for a new disk in the "
       "place "
-      "of an old one, run it again on that node.";
+      "of an old one, or for more spare targets, run it again on that node. A node that was added to the file is "
+      "formatted "
+      "in the same way, and its targets are spare: what is drained or replaced moves to them.";
   command.options = {
       {.names = "cluster",
        .target = &o.cluster,
@@ -262,6 +282,12 @@ cli::Command format_command() {
        .help = "with --local: chains that each process takes part in",
        .value_name = "N",
        .min = 1,
+       .max = 256},
+      {.names = "--spares",
+       .target = &o.spares,
+       .help = "with --local: further targets of each process, in no chain, for what is drained or replaced",
+       .value_name = "N",
+       .min = 0,
        .max = 256},
       {.names = "--capacity",
        .target = &o.capacity,

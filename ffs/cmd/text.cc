@@ -133,4 +133,14 @@ Result<std::uint32_t> parse_mode(const std::string& text) {
   return mode;
 }
 
+Result<std::uint64_t> parse_number(const std::string& text, const char* what) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size() || value == 0) {
+    return fail(Errc::kInvalidArgument,
+                fmt::format("'{}': not a number of a {} (`ffs {} list` shows them)", text, what, what));
+  }
+  return value;
+}
+
 }  // namespace ff::ffs

@@ -31,6 +31,9 @@ std::vector<report::Cell> attribute_cells(const std::string& name, FileType type
 report::Cell base64_cell(std::string_view bytes);
 report::Cell count(std::uint64_t value);
 
+// The number of a "node", "target" or "chain". kInvalidArgument, with how to find one.
+Result<std::uint64_t> parse_number(const std::string& text, const char* what);
+
 // kInvalidArgument unless 1 to 4 octal digits.
 Result<std::uint32_t> parse_mode(const std::string& text);
 

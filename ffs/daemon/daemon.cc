@@ -45,7 +45,7 @@ Task<StoreOptions> empty_store_options(runtime::Env& env, const ClusterFile& clu
   if (options.capacity_bytes != 0) co_return options;
   const auto space = co_await env.disk().space(std::filesystem::path(folder).parent_path().string());
   // The targets of a folder share it, and something stays free.
-  if (space) options.capacity_bytes = space->free_bytes / 100 * 95 / cluster.chains_per_target_folder;
+  if (space) options.capacity_bytes = space->free_bytes / 100 * 95 / cluster.targets_per_folder();
   co_return options;
 }
 
@@ -65,7 +65,7 @@ Task<Result<std::unique_ptr<kv::KvStore>>> RealStoreOpener::open(runtime::Env& e
 std::vector<TargetFolder> target_folders(const ClusterFile& cluster, const ClusterNode& node) {
   std::vector<TargetFolder> folders;
   for (std::size_t f = 0; f < node.folders.size(); ++f) {
-    for (std::size_t i = 0; i < cluster.chains_per_target_folder; ++i) {
+    for (std::size_t i = 0; i < cluster.targets_per_folder(); ++i) {
       const TargetId target = target_id(node.id, f, i);
       folders.push_back({.target = target, .path = fmt::format("{}/{}", node.folders[f], number(target))});
     }
@@ -101,7 +101,8 @@ Task<Result<>> Daemon::start_manager() {
                                        ManagerOptions{.cluster = cluster_bytes(cluster_),
                                                       .node = number(node_.id),
                                                       .address = node_.address.text(),
-                                                      .failure_timeout = cluster_.failure_timeout});
+                                                      .failure_timeout = cluster_.failure_timeout,
+                                                      .share_hosts = cluster_.one_host});
   manager_->start();
   co_return {};
 }
@@ -181,6 +182,12 @@ Task<Result<>> Daemon::start() {
   co_return {};
 }
 
+bool Daemon::unused(const TargetFolder& folder) const {
+  const std::uint64_t index = (number(folder.target) & 0xfff) - 1;
+  return index >= cluster_.chains_per_target_folder && storage_->target(folder.target) == nullptr &&
+         number(place_of(mgmt_->current().get(), folder.target).chain) == 0;
+}
+
 const HeartbeatSender* Daemon::heartbeats() const {
   return storage_ != nullptr ? &storage_->heartbeats() : heartbeats_.get();
 }
@@ -193,6 +200,7 @@ void Daemon::sample() {
   if (storage_ != nullptr) {
     for (const TargetFolder& folder : target_folders(cluster_, node_)) {
       Target* const target = storage_->target(folder.target);
+      if (unused(folder)) continue;
       if (target == nullptr) {
         sample_closed_target(sampled_, folder.target);
       } else {
@@ -214,6 +222,7 @@ Result<> Daemon::health() const {
   if (storage_ == nullptr) return {};
   for (const TargetFolder& folder : target_folders(cluster_, node_)) {
     Target* const target = storage_->target(folder.target);
+    if (unused(folder)) continue;
     if (target == nullptr) return fail(Errc::kIo, fmt::format("{}: its store did not open", folder.path));
     if (const std::string trouble = target->status().trouble(); !trouble.empty())
       return fail(Errc::kIo, fmt::format("{}: {}", folder.path, trouble));

@@ -52,7 +52,8 @@ struct TargetFolder {
   TargetId target{};
   std::string path;  // of its chunk store
 };
-// Stable, from the file alone: what stands in which folder of a node.
+// Stable, from the file alone: what stands in which folder of a node. Of each folder first those for chains, then the
+// spare ones.
 std::vector<TargetFolder> target_folders(const ClusterFile& cluster, const ClusterNode& node);
 
 class Daemon {
@@ -85,6 +86,8 @@ class Daemon {
   runtime::Task<Result<>> start_manager();
   runtime::Task<Result<>> start_namespace();
   NodeInfo node_info() const;
+  // Spare, as far as is known, and without a store, as where the cluster file has more of them than were formatted.
+  bool unused(const TargetFolder& folder) const;
   const HeartbeatSender* heartbeats() const;  // null: not yet
 
   runtime::Env& env_;

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "ffs/mgmt/replacement.hpp"
+
 namespace ff::ffs {
 
 namespace {
@@ -72,15 +74,17 @@ void sample_manager(SampledMetrics& into, bool primary, const Routing& routing) 
   if (!primary) return;
   // All states, so that a zero is told from an absent series.
   std::array<std::uint64_t, 3> chains{};
+  const Replacements replacements(routing);
   for (const ChainInfo& chain : routing.chains()) {
-    int serving = 0;
+    std::size_t serving = 0;
     for (const ChainMember& member : chain.members()) serving += member.state() == SERVING ? 1 : 0;
-    ++chains.at(serving == chain.members_size() ? 0 : serving > 0 ? 1 : 2);
+    ++chains.at(serving >= replacements.wanted(chain) ? 0 : serving > 0 ? 1 : 2);
   }
   for (const auto& [state, count] : {std::pair{"whole", chains[0]}, {"degraded", chains[1]}, {"down", chains[2]}}) {
-    into.gauge(
-        {.name = "ff_ffs_chains", .help = "Chains by how many of their members serve.", .labels = {{"state", state}}},
-        static_cast<double>(count));
+    into.gauge({.name = "ff_ffs_chains",
+                .help = "Chains by how many of the members wanted serve.",
+                .labels = {{"state", state}}},
+               static_cast<double>(count));
   }
   for (const NodeInfo& node : routing.nodes()) {
     const metrics::Labels labels = {{"node", std::to_string(node.node())}};

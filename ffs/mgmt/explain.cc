@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ffs/mgmt/replacement.hpp"
+
 namespace ff::ffs {
 
 namespace {
@@ -22,6 +24,7 @@ std::string why(const RoutingView& view, const Member& member, const TargetInfo&
                        node != nullptr && node->silent_ms() > 0
                            ? fmt::format(", silent for {} s", node->silent_ms() / 1000)
                            : std::string());
+  if (target.leaving()) return name + ": is stopped, it leaves the chain";
   if (target.set_offline()) return name + ": an administrator took it out of service";
   if (!target.trouble().empty()) return fmt::format("{}: {}", name, target.trouble());
   switch (member.state) {
@@ -43,11 +46,26 @@ bool full(const TargetInfo& target) {
   return capacity > 0 && target.used_bytes() + std::min(kReserveBytes, capacity / 20) > capacity;
 }
 
+// Of a member that is drained, or whose node is: what it waits for.
+std::string leaving_text(const RoutingView& view, const Replacements& now, const ChainInfo& chain,
+                         const TargetInfo& target) {
+  std::string text =
+      fmt::format("target {} on {}: leaves the chain; ", target.target(), node_name(view, target.node()));
+  const std::uint64_t successor = now.successor_of(target.target());
+  if (successor == 0 && now.serving(chain) == 0) return text + "another takes its place when the chain serves";
+  if (successor == 0) return text + "waits for a spare target to take its place, or for others that catch up";
+  text += fmt::format("target {} takes its place", successor);
+  const std::size_t serving = now.serving(chain, target.target());
+  if (serving < now.wanted(chain)) text += fmt::format(" when {} others serve, {} do", now.wanted(chain), serving);
+  return text;
+}
+
 // What is wrong with a member although it serves; empty: nothing.
 std::string trouble_of(const RoutingView& view, const Chain& chain, const Member& member, const TargetInfo& target) {
   const std::string name = fmt::format("target {} on {}", number(member.target), node_name(view, target.node()));
   if (!target.trouble().empty()) return fmt::format("{}: serves, but {}", name, target.trouble());
-  if (target.set_offline()) return name + ": an administrator takes it out of service, its process still serves it";
+  if (target.set_offline() && !target.leaving())
+    return name + ": an administrator takes it out of service, its process still serves it";
   if (chain.head() == member.target && full(target))
     return fmt::format("{}: is full, {} of {} bytes, so the chain takes no writes", name, target.used_bytes(),
                        target.capacity_bytes());
@@ -101,6 +119,8 @@ Result<ChainExplanation> explain_chain(const RoutingView& view, ChainId id) {
     const bool matters = out.serves || member.state == LASTSRV;
     if (!alive && matters) {
       out.fixes.push_back(fmt::format("start {}", node_name(view, target.node())));
+    } else if (target.leaving() && matters) {
+      continue;
     } else if (target.set_offline() && matters) {
       out.fixes.push_back(fmt::format("set target {} online again", number(member.target)));
     } else if (!target.trouble().empty() && matters) {
@@ -112,8 +132,12 @@ Result<ChainExplanation> explain_chain(const RoutingView& view, ChainId id) {
                       "missed are lost",
                       number(member.target)));
   }
+  const auto info = std::ranges::find(view.message().chains(), number(id), &ChainInfo::chain);
+  for (const Replacements now(view.message()); const ChainMember& member : info->members())
+    if (now.leaves(member.target()))
+      out.causes.push_back(leaving_text(view, now, *info, *view.target(TargetId{member.target()})));
   out.fixes.insert(out.fixes.end(), last_resort.begin(), last_resort.end());
-  if (!out.complete && out.fixes.empty()) out.fixes.push_back("wait");
+  if (!(out.complete && out.causes.empty()) && out.fixes.empty()) out.fixes.push_back("wait");
   return out;
 }
 

@@ -12,7 +12,7 @@ struct ChainExplanation {
   bool serves = false;              // takes reads and writes
   bool complete = false;            // all members serve
   std::string summary;              // one sentence
-  std::vector<std::string> causes;  // one for each member that does not serve, or does and is in trouble
+  std::vector<std::string> causes;  // one for each member that does not serve, or is in trouble, or leaves
   std::vector<std::string> fixes;   // what an administrator can do, the harmless first
 };
 

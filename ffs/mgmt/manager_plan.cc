@@ -147,6 +147,10 @@ Result<ManagerChange> plan_add(const ManagerState& state, const ChainInfo& chain
   TargetInfo target;
   if (known != state.targets.end()) {
     target = known->second;
+    const auto node = state.nodes.find(target.node());
+    if (target.draining() || (node != state.nodes.end() && node->second.draining()))
+      return wrong(fmt::format("target {}: is drained (`ffs {} undrain` first)", request.target(),
+                               target.draining() ? "target" : "node"));
   } else {
     if (request.added().node() == 0) return wrong(fmt::format("target {}: of which node?", request.target()));
     target.set_target(request.target());
@@ -159,26 +163,63 @@ Result<ManagerChange> plan_add(const ManagerState& state, const ChainInfo& chain
   target.set_set_offline(false);
   ChainInfo next = with_members(chain, members);
   next.add_preferred_order(request.target());
+  if (next.replicas() != 0) next.set_replicas(next.replicas() + 1);
   change.chains.push_back(std::move(next));
   change.targets.push_back(std::move(target));
   return change;
 }
 
-Result<ManagerChange> plan_remove(const ManagerState& state, const ChainInfo& chain,
-                                  const UpdateChainRequest& request) {
+// Records of targets that change, each from what is stored or from what has become of it already.
+class TargetChanges {
+ public:
+  TargetChanges(const ManagerState& state, ManagerChange& change) : state_(state), change_(change) {}
+  TargetInfo& operator[](std::uint64_t id) {
+    const auto found = std::ranges::find(change_.targets, id, [](const TargetInfo& t) { return t.target(); });
+    return found != change_.targets.end() ? *found : change_.targets.emplace_back(state_.targets.at(id));
+  }
+
+ private:
+  const ManagerState& state_;
+  ManagerChange& change_;
+};
+
+// The change in which a member that is OFFLINE goes; it has no other chain. Those whose place it was to take get what
+// was to take its own.
+Result<ManagerChange> leave_chain(const ManagerState& state, const ChainInfo& chain, std::uint64_t target) {
   ManagerChange change;
-  const auto known = state.targets.find(request.target());
-  if (known != state.targets.end() && known->second.chain() == 0) return change;
-  FF_TRY_ASSIGN(const auto members, remove_member(members_of(chain), TargetId{request.target()}));
+  FF_TRY_ASSIGN(const auto members, remove_member(members_of(chain), TargetId{target}));
   ChainInfo next = with_members(chain, members);
   next.clear_preferred_order();
-  for (const std::uint64_t target : chain.preferred_order())
-    if (target != request.target()) next.add_preferred_order(target);
+  for (const std::uint64_t other : chain.preferred_order())
+    if (other != target) next.add_preferred_order(other);
   change.chains.push_back(std::move(next));
-  TargetInfo target = known->second;
-  target.set_chain(0);
-  target.set_set_offline(false);
-  change.targets.push_back(std::move(target));
+  TargetChanges targets(state, change);
+  const std::uint64_t heir = state.targets.at(target).replacement();
+  const bool known = std::ranges::any_of(members, [&](const Member& m) { return number(m.target) == heir; });
+  for (const Member& member : members) {
+    const std::uint64_t id = number(member.target);
+    if (const auto other = state.targets.find(id);
+        other != state.targets.end() && other->second.replacement() == target)
+      targets[id].set_replacement(known && heir != id ? heir : 0);
+  }
+  TargetInfo& record = targets[target];
+  record.set_chain(0);
+  record.set_set_offline(false);
+  record.set_leaving(false);
+  record.set_replacement(0);
+  return change;
+}
+
+Result<ManagerChange> plan_remove(const ManagerState& state, const ChainInfo& chain,
+                                  const UpdateChainRequest& request) {
+  const auto known = state.targets.find(request.target());
+  if (known != state.targets.end() && known->second.chain() == 0) return ManagerChange();
+  FF_TRY_ASSIGN(ManagerChange change, leave_chain(state, chain, request.target()));
+  const auto node = state.nodes.find(known->second.node());  // known: it was a member
+  const bool drained =
+      known->second.draining() || (node != state.nodes.end() && node->second.draining());  // others take its place
+  ChainInfo& next = change.chains.front();
+  if (next.replicas() > 1 && !drained) next.set_replicas(next.replicas() - 1);
   return change;
 }
 
@@ -229,14 +270,120 @@ Result<ManagerChange> plan_update(const ManagerState& state, const ChainInfo& ch
   }
 }
 
-Result<ManagerChange> plan_set_node(const ManagerState& state, const SetNodeRequest& request,
-                                    std::optional<bool> alive) {
+namespace {
+
+// The member stays, and whoever began to take its place leaves instead.
+void stay(TargetChanges& targets, std::uint64_t member, const Replacements& now) {
+  std::set<std::uint64_t> others;
+  for (std::uint64_t next = now.successor_of(member); next != 0 && next != member && others.insert(next).second;)
+    next = now.successor_of(next);
+  for (const std::uint64_t other : others) {
+    targets[other].set_draining(true);
+    targets[other].set_replacement(member);
+  }
+  TargetInfo& record = targets[member];
+  record.set_draining(false);
+  record.set_leaving(false);
+  record.set_replacement(0);
+}
+
+Result<ManagerChange> plan_drain_node(const ManagerState& state, const NodeInfo& node, Drain drain,
+                                      const Replacements& now) {
+  ManagerChange change;
+  if (drain != DRAIN_OUT && drain != DRAIN_UNDO) return wrong("drain: none that this manager knows");
+  const bool out = drain == DRAIN_OUT;
+  if (node.draining() == out) return change;
+  TargetChanges targets(state, change);
+  std::vector<std::uint64_t> fresh;
+  for (const auto& [id, target] : state.targets) {
+    if (target.node() != node.node() || target.chain() == 0 || target.draining()) continue;
+    if (out) {
+      fresh.push_back(id);
+    } else {
+      stay(targets, id, now);
+    }
+  }
+  FF_TRY(now.check(fresh));
+  change.nodes.push_back(node);
+  change.nodes.back().set_draining(out);
+  return change;
+}
+
+}  // namespace
+
+Result<ManagerChange> plan_set_target(const ManagerState& state, const SetTargetRequest& request,
+                                      const Replacements& now) {
+  ManagerChange change;
+  const std::uint64_t id = request.target(), named = request.replacement();
+  const auto known = state.targets.find(id);
+  if (known == state.targets.end()) return fail(Errc::kNotFound, fmt::format("target {}: no such target", id));
+  const TargetInfo& target = known->second;
+  const std::uint64_t successor = now.successor_of(id);
+  TargetChanges targets(state, change);
+  if (request.drain() == DRAIN_UNDO) {
+    const auto node = state.nodes.find(target.node());
+    if (target.chain() != 0 && node != state.nodes.end() && node->second.draining())
+      return wrong(fmt::format("target {}: its node is drained (`ffs node undrain {}`)", id, target.node()));
+    if (target.draining()) stay(targets, id, now);
+    return change;
+  }
+  if (request.drain() != DRAIN_OUT) return wrong("drain: none that this manager knows");
+  if (named == 0 && target.draining()) return change;
+  if (target.chain() == 0) {
+    if (named != 0) return wrong(fmt::format("target {}: is of no chain, there is nothing to replace", id));
+  } else if (named != 0 && successor == named) {
+    // It takes its place already; its node's drain may be undone later, this remains.
+  } else if (named != 0) {
+    if (successor != 0)
+      return fail(Errc::kAlreadyExists, fmt::format("target {}: target {} takes its place already (`ffs target undrain "
+                                                    "{}` first)",
+                                                    id, successor, id));
+    FF_TRY(now.check_named(id, named));
+    targets[id].set_replacement(named);
+  } else if (!now.leaves(id)) {
+    FF_TRY(now.check({id}));
+  }
+  if (!target.draining()) targets[id].set_draining(true);
+  return change;
+}
+
+Result<ManagerChange> plan_step(const ManagerState& state, const ReplacementStep& step) {
+  using Kind = ReplacementStep::Kind;
+  const ChainInfo& chain = state.chains.at(step.chain);
+  ManagerChange change;
+  TargetChanges targets(state, change);
+  switch (step.kind) {
+    case Kind::kAdd: {
+      FF_TRY_ASSIGN(const auto members, add_member(members_of(chain), TargetId{step.replacement}));
+      ChainInfo& next = change.chains.emplace_back(with_members(chain, members));
+      next.set_replicas(static_cast<std::uint32_t>(Replacements::wanted(chain)));
+      next.clear_preferred_order();
+      for (const std::uint64_t target : chain.preferred_order()) {
+        next.add_preferred_order(target);
+        if (target == step.target) next.add_preferred_order(step.replacement);
+      }
+      if (next.preferred_order_size() == chain.preferred_order_size()) next.add_preferred_order(step.replacement);
+      targets[step.replacement].set_chain(step.chain);
+      targets[step.target].set_replacement(step.replacement);
+      return change;
+    }
+    case Kind::kStop:
+    case Kind::kReturn: targets[step.target].set_leaving(step.kind == Kind::kStop); return change;
+    case Kind::kRemove: return leave_chain(state, chain, step.target);
+    case Kind::kGiveUp: return leave_chain(state, chain, step.replacement);
+  }
+  return wrong("replacement: no such step");
+}
+
+Result<ManagerChange> plan_set_node(const ManagerState& state, const SetNodeRequest& request, std::optional<bool> alive,
+                                    const Replacements& now) {
   ManagerChange change;
   const auto node = state.nodes.find(request.node());
   if (node == state.nodes.end()) {
     if (request.forget()) return change;
     return fail(Errc::kNotFound, fmt::format("node {}: no such node", request.node()));
   }
+  if (request.drain() != DRAIN_KEEP) return plan_drain_node(state, node->second, request.drain(), now);
   if (!request.forget()) {
     if (node->second.disabled() == request.disabled()) return change;
     change.nodes.push_back(node->second);

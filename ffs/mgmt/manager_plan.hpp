@@ -7,6 +7,7 @@
 
 #include "ffs/mgmt/chain_state.hpp"
 #include "ffs/mgmt/manager_state.hpp"
+#include "ffs/mgmt/replacement.hpp"
 
 namespace ff::ffs {
 
@@ -15,9 +16,13 @@ Result<ManagerChange> plan_install(const ManagerState& state, const InstallChain
 // `views`: of the chain's members, now.
 Result<ManagerChange> plan_update(const ManagerState& state, const ChainInfo& chain,
                                   const std::vector<MemberView>& views, const UpdateChainRequest& request);
-// `alive`: nothing when it is not known yet.
-Result<ManagerChange> plan_set_node(const ManagerState& state, const SetNodeRequest& request,
-                                    std::optional<bool> alive);
+// `alive`: nothing when it is not known yet. `now`: of the same state.
+Result<ManagerChange> plan_set_node(const ManagerState& state, const SetNodeRequest& request, std::optional<bool> alive,
+                                    const Replacements& now);
+Result<ManagerChange> plan_set_target(const ManagerState& state, const SetTargetRequest& request,
+                                      const Replacements& now);
+// REQUIRES: a step of Replacements::next() for this very state.
+Result<ManagerChange> plan_step(const ManagerState& state, const ReplacementStep& step);
 Result<ManagerChange> plan_set_config(const ManagerState& state, const SetConfigRequest& request);
 
 // 0: no such table.

@@ -71,7 +71,7 @@ std::string ManagerStore::key(std::string_view kind, std::uint64_t id) const {
   return fmt::format("{}{}/", prefix_, kind) + big_endian(id);
 }
 
-// Each group goes into one transaction: a chain and its members' records.
+// Each group goes into one transaction: a chain, if it changes, and its members' records.
 std::vector<std::vector<ManagerStore::Write>> ManagerStore::groups_of(const ManagerChange& change) const {
   std::vector<std::vector<Write>> groups;
   std::map<std::uint64_t, std::size_t> group_of_chain;
@@ -83,12 +83,13 @@ std::vector<std::vector<ManagerStore::Write>> ManagerStore::groups_of(const Mana
     groups.push_back({{key("chain", chain.chain()), encode_record(chain)}});
   }
   // A target that leaves its chain goes with the change of that chain, which is then the only one.
+  if (change.chains.size() == 1) group_of_chain[0] = groups.size() - 1;
   for (const TargetInfo& target : change.targets) {
-    const auto found =
-        target.chain() == 0 && change.chains.size() == 1 ? group_of_chain.begin() : group_of_chain.find(target.chain());
-    if (found == group_of_chain.end()) groups.emplace_back();
-    auto& group = found == group_of_chain.end() ? groups.back() : groups[found->second];
-    group.push_back({key("target", target.target()), encode_record(target)});
+    const auto found = group_of_chain.find(target.chain());
+    const std::size_t at = found == group_of_chain.end() ? groups.size() : found->second;
+    if (at == groups.size()) groups.emplace_back();
+    if (target.chain() != 0) group_of_chain.emplace(target.chain(), at);
+    groups[at].push_back({key("target", target.target()), encode_record(target)});
   }
   if (change.table)
     groups.push_back(

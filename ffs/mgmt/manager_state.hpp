@@ -24,7 +24,7 @@ struct ManagerState {
   std::string cluster;
   std::uint64_t version = 0;                    // of the routing
   std::map<std::uint64_t, NodeInfo> nodes;      // `alive` as it was last decided
-  std::map<std::uint64_t, TargetInfo> targets;  // target, node, chain, path, set_offline
+  std::map<std::uint64_t, TargetInfo> targets;  // what was decided, not what is reported: see mgmt.md
   std::map<std::uint64_t, ChainInfo> chains;
   std::map<std::pair<std::uint64_t, std::uint64_t>, ChainTable> tables;  // by id and version
   std::map<int, GetConfigReply> configs;                                 // by role

@@ -199,6 +199,18 @@ const TargetReport* Membership::report(std::uint64_t target) const {
   return found == targets_.end() || found->second.report.target() == 0 ? nullptr : &found->second.report;
 }
 
+std::vector<const TargetReport*> Membership::reports() const {
+  std::vector<const TargetReport*> out;
+  for (const auto& [id, target] : targets_)
+    if (target.report.target() != 0) out.push_back(&target.report);
+  return out;
+}
+
+std::uint64_t Membership::node_of(std::uint64_t target) const {
+  const auto found = targets_.find(target);
+  return found == targets_.end() ? 0 : found->second.node;
+}
+
 Result<> Membership::extend(const ClientSession& session, bool end, Time now) {
   if (session.client() == 0) return fail(Errc::kInvalidArgument, "session: client 0 (draw a random number)");
   if (end) {

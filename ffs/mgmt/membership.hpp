@@ -58,6 +58,12 @@ class Membership {
   std::optional<runtime::Duration> silence(std::uint64_t node, runtime::Time now) const;
   // The last report of the target; null: none.
   const TargetReport* report(std::uint64_t target) const;
+  // Of all targets that were reported.
+  std::vector<const TargetReport*> reports() const;
+  // Who reported the target; 0: nobody.
+  std::uint64_t node_of(std::uint64_t target) const;
+  // Nodes that live may not have been heard yet.
+  bool is_new(runtime::Time now) const noexcept { return now - began_ < failure_timeout_; }
 
   // Sessions of clients.
   Result<> extend(const ClientSession& session, bool end, runtime::Time now);

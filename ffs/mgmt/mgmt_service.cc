@@ -119,7 +119,7 @@ Task<Result<>> Manager::reload(kv::Lease& lease) {
   lease_ = &lease;
   loaded_ = true;
   trouble_.reset();
-  if (options_.observe) options_.observe(state_);
+  if (options_.observe && lease.held()) options_.observe(state_);
   newer_.wake_all();
   co_return {};
 }
@@ -161,7 +161,7 @@ Task<Result<>> Manager::store_change(ManagerChange change) {
     co_return done;
   }
   for (const ChainInfo& chain : chains) members_.chain_changed(chain, state_.version);
-  if (options_.observe) options_.observe(state_);
+  if (options_.observe && lease_ != nullptr && lease_->held()) options_.observe(state_);  // it may have ended meanwhile
   newer_.wake_all();
   co_return {};
 }
@@ -188,6 +188,8 @@ ManagerChange Manager::due_changes() {
   note_nodes(change);
   note_chains(change);
   note_stores(change);
+  note_spares(change);
+  if (change.empty()) note_replacements(change);
   return change;
 }
 
@@ -206,6 +208,7 @@ void Manager::note_nodes(ManagerChange& change) {
     NodeInfo next = heard != nullptr ? *heard : record->second;
     next.clear_silent_ms();
     next.set_disabled(record != state_.nodes.end() && record->second.disabled());
+    next.set_draining(record != state_.nodes.end() && record->second.draining());
     next.set_alive(alive.value_or(record != state_.nodes.end() && record->second.alive()));
     if (record == state_.nodes.end() || !equal(next, record->second)) change.nodes.push_back(std::move(next));
   }
@@ -219,7 +222,7 @@ std::vector<MemberView> Manager::views(const ChainInfo& chain, bool any_store) c
     if (const auto target = state_.targets.find(member.target()); target != state_.targets.end()) {
       view.local = members_.local(target->second, chain.version(), now);
       if (!any_store && replaced(target->second, member.state())) view.local = LOCAL_OFFLINE;
-      view.set_offline = target->second.set_offline();
+      view.set_offline = target->second.set_offline() || target->second.leaving();
     }
     out.push_back(view);
   }
@@ -254,6 +257,32 @@ void Manager::note_chains(ManagerChange& change) {
   }
 }
 
+void Manager::note_spares(ManagerChange& change) {
+  const Time now = env_.now();
+  for (const TargetReport* const report : members_.reports()) {
+    if (state_.targets.contains(report->target())) continue;
+    TargetInfo spare;
+    spare.set_target(report->target());
+    spare.set_node(members_.node_of(report->target()));
+    if (!state_.nodes.contains(spare.node()) || members_.local(spare, 0, now) != LOCAL_ONLINE) continue;
+    spare.set_path(report->path());
+    spare.set_generation(report->generation());
+    change.targets.push_back(std::move(spare));
+  }
+}
+
+void Manager::note_replacements(ManagerChange& change) {
+  const bool any = std::ranges::any_of(state_.nodes, [](const auto& node) { return node.second.draining(); }) ||
+                   std::ranges::any_of(state_.targets, [](const auto& target) {
+                     return target.second.draining() && target.second.chain() != 0;
+                   });
+  if (!any) return;
+  const Routing now = make_routing();
+  const auto step = Replacements(now, options_.share_hosts).next(options_.replacements_max);
+  if (!step) return;
+  if (auto planned = plan_step(state_, *step)) change = std::move(*planned);
+}
+
 // ---- nodes and clients ----------------------------------------------------------------------------------------------
 
 Result<> Manager::check_request(const HeartbeatRequest& request) const {
@@ -284,6 +313,7 @@ Task<Result<HeartbeatReply>> Manager::heartbeat(rpc::ServerCall&, const Heartbea
         NodeInfo told = request.node();
         told.set_alive(record->second.alive());
         told.set_disabled(record->second.disabled());
+        told.set_draining(record->second.draining());
         told.clear_silent_ms();
         return !equal(told, record->second);
       }()))
@@ -312,6 +342,7 @@ Routing Manager::make_routing() const {
   for (const auto& [id, record] : state_.targets) {
     TargetInfo& target = *routing.add_targets();
     target = record;
+    target.set_set_offline(record.set_offline() || record.leaving());
     const auto [state, version] = places[id];
     target.set_state(state);
     target.set_local(members_.local(record, version, now));
@@ -405,11 +436,29 @@ Task<Result<UpdateChainReply>> Manager::update_chain(rpc::ServerCall&, const Upd
   co_return reply;
 }
 
+template <class Plan>
+Result<ManagerChange> Manager::plan_drain(Plan plan) {
+  const Routing now = make_routing();
+  Result<ManagerChange> change = plan(Replacements(now, options_.share_hosts));
+  if (!change && change.error().code() == Errc::kExhausted && members_.is_new(env_.now()))
+    return fail(Errc::kUnavailable, "manager: has just become primary, and has not heard of all targets (try again)");
+  return change;
+}
+
 Task<Result<SetNodeReply>> Manager::set_node(rpc::ServerCall&, const SetNodeRequest& request) {
   FF_CO_TRY(co_await change([&]() -> Result<ManagerChange> {
-    return plan_set_node(state_, request, members_.alive(request.node(), env_.now()));
+    return plan_drain([&](const Replacements& now) {
+      return plan_set_node(state_, request, members_.alive(request.node(), env_.now()), now);
+    });
   }));
   co_return SetNodeReply();
+}
+
+Task<Result<SetTargetReply>> Manager::set_target(rpc::ServerCall&, const SetTargetRequest& request) {
+  FF_CO_TRY(co_await change([&]() -> Result<ManagerChange> {
+    return plan_drain([&](const Replacements& now) { return plan_set_target(state_, request, now); });
+  }));
+  co_return SetTargetReply();
 }
 
 Task<Result<SetConfigReply>> Manager::set_config(rpc::ServerCall&, const SetConfigRequest& request) {

@@ -47,7 +47,9 @@ struct ManagerOptions {
   runtime::Duration failure_timeout = std::chrono::seconds(10);  // heartbeats come five times in it; leases are half
   runtime::Duration session_timeout = std::chrono::seconds(60);
   runtime::Duration primary_ttl = std::chrono::seconds(5);  // that the lease outlives a dead primary
-  // Told each new state, before anybody else hears of it. For tests and logs; may be empty.
+  bool share_hosts = false;           // a chain may have several members on one machine; never on one node
+  std::size_t replacements_max = 16;  // that catch up at one time, of members that are drained
+  // Told each new state, before anybody else hears of it, while we are primary. For tests and logs; may be empty.
   std::function<void(const ManagerState&)> observe = {};
 };
 
@@ -78,6 +80,7 @@ class Manager final : public ManagerService {
   runtime::Task<Result<UpdateChainReply>> update_chain(rpc::ServerCall& call,
                                                        const UpdateChainRequest& request) override;
   runtime::Task<Result<SetNodeReply>> set_node(rpc::ServerCall& call, const SetNodeRequest& request) override;
+  runtime::Task<Result<SetTargetReply>> set_target(rpc::ServerCall& call, const SetTargetRequest& request) override;
   runtime::Task<Result<SetConfigReply>> set_config(rpc::ServerCall& call, const SetConfigRequest& request) override;
   runtime::Task<Result<GetConfigReply>> get_config(rpc::ServerCall& call, const GetConfigRequest& request) override;
 
@@ -93,6 +96,13 @@ class Manager final : public ManagerService {
   void note_chains(ManagerChange& change);
   // Which store each target serves from: of one that is not complete, whatever it reports now.
   void note_stores(ManagerChange& change);
+  // Targets that nodes have and nobody has told us of: they are spare.
+  void note_spares(ManagerChange& change);
+  // One step of one member that leaves its chain.
+  void note_replacements(ManagerChange& change);
+  // Makes a change with a look at who can take whose place.
+  template <class Plan>
+  Result<ManagerChange> plan_drain(Plan plan);
   // Whether the target reports a store other than the one that made it complete: an empty one on a new disk, say. It
   // must not serve for what it was.
   bool replaced(const TargetInfo& target, PublicState state) const;

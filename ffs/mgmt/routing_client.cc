@@ -117,6 +117,9 @@ Task<Result<UpdateChainReply>> MgmtClient::update_chain(UpdateChainRequest reque
 Task<Result<SetNodeReply>> MgmtClient::set_node(SetNodeRequest request, Duration timeout) {
   co_return co_await call<SetNodeReply>(&ManagerClient::set_node, std::move(request), timeout);
 }
+Task<Result<SetTargetReply>> MgmtClient::set_target(SetTargetRequest request, Duration timeout) {
+  co_return co_await call<SetTargetReply>(&ManagerClient::set_target, std::move(request), timeout);
+}
 Task<Result<SetConfigReply>> MgmtClient::set_config(SetConfigRequest request, Duration timeout) {
   co_return co_await call<SetConfigReply>(&ManagerClient::set_config, std::move(request), timeout);
 }

@@ -66,6 +66,7 @@ class MgmtClient final : public RoutingSource {
   runtime::Task<Result<UpdateChainReply>> update_chain(UpdateChainRequest request,
                                                        runtime::Duration timeout = kTimeout);
   runtime::Task<Result<SetNodeReply>> set_node(SetNodeRequest request, runtime::Duration timeout = kTimeout);
+  runtime::Task<Result<SetTargetReply>> set_target(SetTargetRequest request, runtime::Duration timeout = kTimeout);
   runtime::Task<Result<SetConfigReply>> set_config(SetConfigRequest request, runtime::Duration timeout = kTimeout);
   runtime::Task<Result<GetConfigReply>> get_config(GetConfigRequest request, runtime::Duration timeout = kTimeout);
   runtime::Task<Result<ListSessionsReply>> list_sessions(runtime::Duration timeout = kTimeout);

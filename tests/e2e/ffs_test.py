@@ -22,7 +22,7 @@ import time
 import unittest
 
 FFS = C_API_TEST = FFTRAIN = None
-PROCESSES = 3
+PROCESSES = 5  # most that a test has
 
 
 def free_ports(count):
@@ -667,6 +667,111 @@ class Supervision(unittest.TestCase):
         self.assertGreater(given, 0)
         # The targets are not large yet: what is free now was when they were made, give or take others on the disk.
         self.assertLess(given, space.f_bavail * space.f_frsize * 1.2)
+
+
+class Drains(unittest.TestCase):
+    """Targets leave their chains while others take their places."""
+
+    def cluster(self, *options):
+        fs = Cluster(*options)
+        self.addCleanup(fs.remove)
+        return fs
+
+    def members(self, fs):
+        """The targets of each chain, all of which must serve."""
+        out = {}
+        for row in fs.rows('chain', 'list'):
+            words = [word.split(':') for word in row['members'].split()]
+            self.assertEqual({state for _, state in words}, {'serving'}, row)
+            out[row['chain']] = {int(target) for target, _ in words}
+        return out
+
+    def wait_until_nothing_leaves(self, fs):
+        end = time.monotonic() + 60
+        while fs.rows('status')[0]['targets_leaving'] and time.monotonic() < end:
+            time.sleep(0.2)
+        fs.wait_until_healthy()
+
+    def test_a_node_is_drained_under_load_though_the_manager_dies(self):
+        fs = self.cluster('--processes', '4', '--replicas', '3', '--chains', '3', '--spares', '2')
+        data = pattern(1, 40_000_000)
+        fs.put('/before', data)
+        fs.ffs('node', 'drain', '4')
+        os.kill(fs.pids()[1], signal.SIGKILL)  # before it can be at the end
+        for i in range(4):
+            fs.put(f'/meanwhile{i}', pattern(10 + i, 3_000_000))
+        done = fs.ffs('node', 'drain', '4', '--wait')  # asked for again: goes on
+        self.assertNotIn(b'Error', done.stderr)
+        fs.wait_until_healthy()
+        members = self.members(fs)
+        self.assertEqual(len(members), 4)
+        for targets in members.values():
+            nodes = {target >> 24 for target in targets}
+            self.assertEqual(len(nodes), 3)
+            self.assertNotIn(4, nodes)
+        self.assertEqual([row['drain'] for row in fs.rows('node', 'list')], [None, None, None, 'done'])
+        self.assertEqual(fs.ffs('chain', 'explain', '1').returncode, 0)
+        # What it has still, nobody needs.
+        shutil.rmtree(fs.home / 'node-4')
+        os.kill(fs.pids()[4], signal.SIGKILL)
+        self.assertEqual(fs.cat('/before'), data)
+        for i in range(4):
+            self.assertEqual(fs.cat(f'/meanwhile{i}'), pattern(10 + i, 3_000_000))
+
+    def test_a_target_is_replaced_by_the_one_named_and_stays_when_regretted(self):
+        fs = self.cluster('--processes', '4', '--replicas', '3', '--chains', '1', '--spares', '1')
+        data = pattern(2, 10_000_000)
+        fs.put('/data', data)
+        chain, = self.members(fs).values()
+        outside, = {1, 2, 3, 4} - {target >> 24 for target in chain}
+        spares = {row['target'] >> 24: row['target'] for row in fs.rows('target', 'list') if row['chain'] is None}
+        old = max(chain)
+        for words, code, text in (
+                ((old, spares[min(chain) >> 24]), 2, 'on the machine of target'), ((old, 99), 1, 'no node has it'),
+                ((99, old), 1, 'no such target'), ((old, min(chain)), 2, 'is of chain 1'), ((old, 'x'), 2, 'not a number')):
+            done = fs.ffs('target', 'replace', *map(str, words), check=False)
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertIn(text, done.stderr.decode())
+        fs.ffs('target', 'replace', str(old), str(spares[outside]), '--wait')
+        fs.wait_until_healthy()
+        self.assertEqual(self.members(fs)[1], chain - {old} | {spares[outside]})
+        self.assertEqual(fs.cat('/data'), data)
+        rows = {row['target']: row for row in fs.rows('target', 'list')}
+        self.assertEqual((rows[old]['chain'], rows[old]['drain']), (None, 'done'))
+        # Another one, undone at once: whichever step it was at, the chain is whole in the end, with what it had.
+        second = min(chain)
+        fs.ffs('target', 'drain', str(second))
+        fs.ffs('target', 'undrain', str(second))
+        self.wait_until_nothing_leaves(fs)
+        self.assertEqual(len(self.members(fs)[1]), 3)
+        self.assertEqual(fs.cat('/data'), data)
+
+    def test_room_is_made_by_a_new_node(self):
+        fs = self.cluster('--processes', '3', '--replicas', '3', '--chains', '2')
+        data = pattern(3, 10_000_000)
+        fs.put('/data', data)
+        for words in (('node', 'drain', '3'), ('target', 'drain', str(3 << 24 | 1 << 12 | 1))):
+            refused = fs.ffs(*words, '--timeout', '20s', check=False)
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn(b'there is no spare target', refused.stderr)
+            self.assertIn(b'cluster.spares_per_folder', refused.stderr)
+        fs.stop()
+        with open(fs.home / 'cluster.yaml', 'a') as file:
+            file.write(f'  - 4 127.0.0.1:{fs.port + 3} stored node-4\n')
+        fs.ffs('format', str(fs.home), '--node', '4')
+        # The first node's new disk; its chains are known and stay.
+        fs.start()
+        fs.ffs('node', 'drain', '3', '--wait')
+        fs.wait_until_healthy()
+        self.assertEqual({target >> 24 for targets in self.members(fs).values() for target in targets}, {1, 2, 4})
+        fs.stop()
+        lost = fs.home / 'node-1' / str(1 << 24 | 1 << 12 | 1)
+        shutil.rmtree(lost)
+        said = fs.ffs('format', str(fs.home), '--node', '1').stdout
+        self.assertIn(b'stay as they are', said)
+        fs.start()
+        self.assertEqual({target >> 24 for targets in self.members(fs).values() for target in targets}, {1, 2, 4})
+        self.assertEqual(fs.cat('/data'), data)
 
 
 class Faults(unittest.TestCase):

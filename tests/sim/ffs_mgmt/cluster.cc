@@ -22,6 +22,8 @@ std::size_t host_of(std::size_t chain, std::size_t replica) { return (chain + re
 // Manager and storage nodes are numbered from 1 in the order of the world.
 std::uint64_t storage_number(std::size_t index) { return kManagers + index + 1; }
 
+std::uint64_t spare_number(std::size_t index, std::size_t spare) { return 1000 + index * 10 + spare; }
+
 std::vector<net::PeerAddress> managers(testing::SimWorld& world) {
   std::vector<net::PeerAddress> out;
   for (testing::NodeId node = 0; node < kManagers; ++node) out.push_back(world.address(node, kMgmtPort));
@@ -109,12 +111,64 @@ Task<Result<>> run_manager(SimEnv& env, kv::MemoryCluster& cluster, Oracle& orac
   co_return {};
 }
 
-Task<Result<>> run_install(SimEnv& env) {
-  ffs::MgmtClient mgmt(env, managers(env.world()), client_options());
-  const auto installed = co_await mgmt.install_chains(install_request(), 60s);
-  co_await mgmt.stop();
-  if (!installed) co_return fail(installed.error());
+namespace {
+
+// Refusals may pass: a chain that does not serve, spare targets whose nodes are down.
+template <class Ask>
+Task<Result<>> ask_until_done(SimEnv& env, Ask ask) {
+  for (const runtime::Time end = env.now() + 60s;;) {
+    const Result<> done = co_await ask();
+    if (done || env.now() > end) co_return done;
+    FF_CO_TRY(co_await runtime::sleep(std::chrono::milliseconds(50 + env.rng().below(200))));
+  }
+}
+
+Task<Result<>> drain_node(SimEnv& env, ffs::MgmtClient& mgmt, std::size_t index, ffs::Drain drain) {
+  co_return co_await ask_until_done(env, [&]() -> Task<Result<>> {
+    ffs::SetNodeRequest request;
+    request.set_node(storage_number(index));
+    request.set_drain(drain);
+    FF_CO_TRY(co_await mgmt.set_node(std::move(request), 5s));
+    co_return {};
+  });
+}
+
+Task<Result<>> drain_target(SimEnv& env, ffs::MgmtClient& mgmt, std::uint64_t target) {
+  co_return co_await ask_until_done(env, [&]() -> Task<Result<>> {
+    ffs::SetTargetRequest request;
+    request.set_target(target);
+    request.set_drain(ffs::DRAIN_OUT);
+    FF_CO_TRY(co_await mgmt.set_target(std::move(request), 5s));
+    co_return {};
+  });
+}
+
+Task<Result<>> administrate(SimEnv& env, ffs::MgmtClient& mgmt, Oracle& oracle, Wishes wishes) {
+  FF_CO_TRY(co_await mgmt.install_chains(install_request(), 60s));
+  FF_CO_TRY(co_await runtime::sleep(std::chrono::milliseconds(env.rng().below(4000))));
+  if (wishes.drain) {
+    for (std::size_t chain = 0; chain < kStorageNodes; ++chain)
+      for (std::size_t replica = 0; replica < kReplicas; ++replica)
+        if (host_of(chain, replica) == 0) oracle.expect_out(target_number(chain, replica));
+    FF_CO_TRY(co_await drain_node(env, mgmt, 0, ffs::DRAIN_OUT));
+    oracle.expect_out(target_number(1, 0));
+    FF_CO_TRY(co_await drain_target(env, mgmt, target_number(1, 0)));
+  }
+  if (wishes.regret) {
+    FF_CO_TRY(co_await drain_node(env, mgmt, 2, ffs::DRAIN_OUT));
+    FF_CO_TRY(co_await runtime::sleep(std::chrono::milliseconds(env.rng().below(1000))));
+    FF_CO_TRY(co_await drain_node(env, mgmt, 2, ffs::DRAIN_UNDO));
+  }
   co_return {};
+}
+
+}  // namespace
+
+Task<Result<>> run_install(SimEnv& env, Oracle& oracle, Wishes wishes) {
+  ffs::MgmtClient mgmt(env, managers(env.world()), client_options());
+  const Result<> done = co_await administrate(env, mgmt, oracle, wishes);
+  co_await mgmt.stop();
+  co_return done;
 }
 
 // ---- storage nodes --------------------------------------------------------------------------------------------------
@@ -138,6 +192,8 @@ struct StorageProcess {
       for (std::size_t replica = 0; replica < kReplicas; ++replica)
         if (storage_number(host_of(chain, replica)) == env.node() + 1)
           lives[ffs::TargetId{target_number(chain, replica)}];
+    for (std::size_t spare = 0; spare < kSpares; ++spare)
+      lives[ffs::TargetId{spare_number(env.node() - kManagers, spare)}];
     oracle.processes.insert(this);
   }
   StorageProcess(const StorageProcess&) = delete;
@@ -243,6 +299,8 @@ void Oracle::saw(const ffs::ManagerState& state) {
     world_.convict(fmt::format("routing went back from version {} to {}", version_, state.version));
   version_ = std::max(version_, state.version);
   for (const auto& [id, chain] : state.chains) saw_chain(chain);
+  replacing_.clear();
+  for (const auto& [id, target] : state.targets) replacing_.insert(target.replacement());
   for (const auto& [id, chain] : chains_)
     if (!state.chains.contains(id)) world_.convict(fmt::format("chain {} was lost", id));
   check_fencing();
@@ -252,6 +310,7 @@ void Oracle::saw_chain(const ffs::ChainInfo& chain) {
   const auto known = chains_.find(chain.chain());
   if (known == chains_.end()) {
     chains_[chain.chain()] = chain;
+    for (const ffs::ChainMember& member : chain.members()) served_.insert(member.target());
     return;
   }
   const ffs::ChainInfo before = known->second;
@@ -273,6 +332,16 @@ void Oracle::saw_chain(const ffs::ChainInfo& chain) {
     const bool returns = old == ffs::LASTSRV && count(before, ffs::SERVING) == 0 && count(chain, ffs::SERVING) == 1;
     if (!has_synced && !returns) return wrong("serves, and is not complete");
   }
+  for (const ffs::ChainMember& member : before.members()) {
+    if (state_in(chain, member.target()) != ffs::PUBLIC_NONE) continue;
+    if (member.state() != ffs::OFFLINE) return wrong("a member that is not offline was removed");
+    // A replacement that is down makes room for another one; of the others no copy may be given up.
+    const bool had = served_.erase(member.target()) == 1;
+    if (had && !replacing_.contains(member.target()) && count(chain, ffs::SERVING) < kReplicas)
+      return wrong("a copy was given up");
+  }
+  for (const ffs::ChainMember& member : chain.members())
+    if (member.state() == ffs::SERVING) served_.insert(member.target());
   known->second = chain;
 }
 
@@ -284,6 +353,8 @@ void Oracle::check_fencing() {
       for (const auto& [id, chain] : chains_) {
         const auto state = state_in(chain, number(target));
         if (state == ffs::PUBLIC_NONE || state == ffs::SERVING || chain.version() <= version) continue;
+        // Nobody goes on: a LASTSRV member whose process was replaced, say, while it was put back in service.
+        if (count(chain, ffs::SERVING) == 0) continue;
         world_.convict(fmt::format("target {} serves by version {}, and others go on without it: {}", number(target),
                                    version, text(chain)));
       }
@@ -292,8 +363,11 @@ void Oracle::check_fencing() {
 }
 
 bool Oracle::all_serve(std::size_t chains) const {
-  return chains_.size() == chains &&
-         std::ranges::all_of(chains_, [](const auto& c) { return count(c.second, ffs::SERVING) == kReplicas; });
+  return chains_.size() == chains && std::ranges::all_of(chains_, [&](const auto& c) {
+           return count(c.second, ffs::SERVING) == kReplicas && c.second.members_size() == kReplicas &&
+                  std::ranges::none_of(
+                      out_, [&](std::uint64_t target) { return state_in(c.second, target) != ffs::PUBLIC_NONE; });
+         });
 }
 
 std::string Oracle::describe() const {

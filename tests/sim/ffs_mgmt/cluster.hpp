@@ -19,6 +19,7 @@ namespace ff::sim {
 inline constexpr std::size_t kManagers = 2;
 inline constexpr std::size_t kStorageNodes = 5;
 inline constexpr std::size_t kReplicas = 3;
+inline constexpr std::size_t kSpares = 3;  // targets of each storage node that are in no chain at first
 inline constexpr std::uint16_t kMgmtPort = 9601;
 
 // How the cluster is broken, for tests that show that the oracle would tell.
@@ -31,6 +32,12 @@ struct MgmtVariant {
 
 struct StorageProcess;
 
+// What the administrator wants beside the chains.
+struct Wishes {
+  bool drain = false;   // the first storage node and one target of the second are drained
+  bool regret = false;  // and the third is, for a moment
+};
+
 // What the world should look like; convicts when it does not.
 class Oracle {
  public:
@@ -40,8 +47,10 @@ class Oracle {
   // Nobody serves what others go on without.
   void check_fencing();
   void synced(ffs::TargetId target, ffs::ChainVersion version) { synced_[target] = version; }
-  // Every chain is there, and all of its members serve.
+  // Every chain is there, and all of its members serve: as many as there were, and none that was to leave.
   bool all_serve(std::size_t chains) const;
+  // Target or node is out of all chains in the end, and stays.
+  void expect_out(std::uint64_t target) { out_.insert(target); }
   std::string describe() const;
   std::uint64_t changes() const noexcept { return changes_; }
 
@@ -56,6 +65,9 @@ class Oracle {
   std::uint64_t changes_ = 0;
   std::map<std::uint64_t, ffs::ChainInfo> chains_;
   std::map<ffs::TargetId, ffs::ChainVersion> synced_;
+  std::set<std::uint64_t> served_;     // targets, in the chain they are in
+  std::set<std::uint64_t> replacing_;  // targets that take the place of others, as of the state before
+  std::set<std::uint64_t> out_;
 };
 
 ffs::ManagerOptions manager_options(std::uint64_t node);
@@ -65,6 +77,6 @@ ffs::InstallChainsRequest install_request();
 
 runtime::Task<Result<>> run_manager(testing::SimEnv& env, kv::MemoryCluster& cluster, Oracle& oracle);
 runtime::Task<Result<>> run_storage(testing::SimEnv& env, Oracle& oracle, runtime::Time flaky_until);
-runtime::Task<Result<>> run_install(testing::SimEnv& env);
+runtime::Task<Result<>> run_install(testing::SimEnv& env, Oracle& oracle, Wishes wishes);
 
 }  // namespace ff::sim

@@ -1,7 +1,7 @@
 // Two managers over one store, five storage nodes, five chains of three; kills, pauses, partitions and a store that
 // fails. After every stored state: at most one member of a chain syncs, versions grow by one, who serves is complete,
-// the last complete replica is never lost, and nobody serves what others go on without. When the faults end all serve
-// again.
+// the last complete replica is never lost, nobody serves what others go on without, and what is drained leaves no chain
+// with fewer copies. When the faults end all serve again, and what is drained is out.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ using testing::SimWorld;
 
 constexpr std::uint64_t kSeeds = 300;
 
-Result<> scenario(SimWorld& world, MgmtVariant variant) {
+Result<> scenario(SimWorld& world, MgmtVariant variant, Wishes wishes = {}) {
   kv::MemoryCluster store({.seed = world.seed(), .clock = [&world] { return world.now(); }});
   Oracle oracle(world);
   oracle.variant = variant;
@@ -37,7 +37,8 @@ Result<> scenario(SimWorld& world, MgmtVariant variant) {
     world.start(node, [&](SimEnv& env) -> Task<Result<>> { co_return co_await run_manager(env, store, oracle); });
   for (const auto node : storage)
     world.start(node, [&](SimEnv& env) -> Task<Result<>> { co_return co_await run_storage(env, oracle, flaky_until); });
-  world.start(admin, [](SimEnv& env) -> Task<Result<>> { co_return co_await run_install(env); });
+  world.start(
+      admin, [&oracle, wishes](SimEnv& env) -> Task<Result<>> { co_return co_await run_install(env, oracle, wishes); });
 
   auto suffering = managers;
   suffering.insert(suffering.end(), storage.begin(), storage.end());
@@ -61,9 +62,9 @@ Result<> scenario(SimWorld& world, MgmtVariant variant) {
   FF_TRY(world.run_until(faults.healed_at()));
   // What managers that live on know of the store's faults.
   for (const auto node : managers) world.restart(node, testing::Kill::kProcess);
+  FF_TRY(world.run_until([&] { return world.exited(admin); }, 60s, "the administrator ends"));
   if (Result<> live = world.run_until([&] { return oracle.all_serve(kStorageNodes); }, 60s, "all serve"); !live)
     return fail(std::move(live).error().context(oracle.describe()));
-  FF_TRY(world.run_until([&] { return world.exited(admin); }, 60s, "the administrator ends"));
   return world.exit_result(admin);
 }
 
@@ -79,6 +80,18 @@ void expect_convicted(const char* name, MgmtVariant variant, std::string_view be
 TEST(MgmtSim, KeepsItsPromisesUnderFaults) {
   const auto run =
       run_seeds("MgmtSim.KeepsItsPromisesUnderFaults", 1, kSeeds, [](SimWorld& world) { return scenario(world, {}); });
+  EXPECT_TRUE(run.ok()) << run.report;
+}
+
+TEST(MgmtSim, DrainsEndUnderFaultsAndCostNoCopy) {
+  const auto run = run_seeds("MgmtSim.DrainsEndUnderFaultsAndCostNoCopy", 1, kSeeds,
+                             [](SimWorld& world) { return scenario(world, {}, {.drain = true}); });
+  EXPECT_TRUE(run.ok()) << run.report;
+}
+
+TEST(MgmtSim, ADrainThatIsRegrettedLeavesWholeChains) {
+  const auto run = run_seeds("MgmtSim.ADrainThatIsRegrettedLeavesWholeChains", 1, kSeeds,
+                             [](SimWorld& world) { return scenario(world, {}, {.drain = true, .regret = true}); });
   EXPECT_TRUE(run.ok()) << run.report;
 }
 

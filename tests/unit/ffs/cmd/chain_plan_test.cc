@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "ffs/daemon/daemon.hpp"
+
 namespace ff::ffs {
 namespace {
 
@@ -47,6 +49,19 @@ TEST(ChainPlan, FollowsFromTheFileAlone) {
   EXPECT_EQ(request.chains_size(), 3);
   EXPECT_EQ(request.targets_size(), 9);
   EXPECT_EQ(request.table().chains_size(), 3);
+}
+
+TEST(ChainPlan, SpareTargetsAreInNoChainAndChangeNone) {
+  const char* const nodes = "  - 1 a:1 mgmtd,metad,stored d0 d1\n  - 2 b:1 stored d0 d1\n  - 3 c:1 stored d0 d1\n";
+  const ClusterFile file = cluster("  chains_per_folder: 2\n", nodes);
+  const ClusterFile spare = cluster("  chains_per_folder: 2\n  spares_per_folder: 3\n", nodes);
+  ASSERT_EQ(target_folders(file, file.nodes[0]).size(), 4u);
+  ASSERT_EQ(target_folders(spare, spare.nodes[0]).size(), 10u);
+  // What was there keeps its number and place when spare targets are asked for later.
+  EXPECT_EQ(target_folders(spare, spare.nodes[0])[5].target, target_folders(file, file.nodes[0])[2].target);
+  const auto plan = plan_chains(file), with_spares = plan_chains(spare);
+  ASSERT_TRUE(plan && with_spares);
+  EXPECT_EQ(plan->chains, with_spares->chains);
 }
 
 TEST(ChainPlan, SaysWhenCopiesHaveNoRoom) {

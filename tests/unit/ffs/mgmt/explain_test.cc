@@ -105,6 +105,20 @@ TEST(Explain, OnlyAFullHeadKeepsWritesOut) {
   EXPECT_TRUE(explain_serving(20, fill(96)).causes.empty()) << "it follows the head";
 }
 
+TEST(Explain, OfAMemberThatLeavesItTellsWhatItWaitsFor) {
+  const ChainExplanation alone = explain_serving(10, [](TargetInfo& target) { target.set_draining(true); });
+  ASSERT_EQ(alone.causes.size(), 1u);
+  EXPECT_NE(alone.causes[0].find("target 10 on node 1: leaves the chain; waits for a spare target"), std::string::npos);
+  EXPECT_EQ(alone.fixes, std::vector<std::string>{"wait"});
+  const ChainExplanation replaced = explain_serving(10, [](TargetInfo& target) {
+    target.set_draining(true);
+    target.set_replacement(20);
+  });
+  ASSERT_EQ(replaced.causes.size(), 1u);
+  EXPECT_NE(replaced.causes[0].find("target 20 takes its place when 2 others serve, 1 do"), std::string::npos)
+      << replaced.causes[0];
+}
+
 TEST(Explain, AMemberThatStillServesAgainstAnAdministratorsWishIsNamed) {
   const ChainExplanation text = explain_serving(20, [](TargetInfo& target) { target.set_set_offline(true); });
   ASSERT_EQ(text.causes.size(), 1u);
