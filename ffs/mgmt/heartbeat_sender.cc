@@ -71,6 +71,7 @@ HeartbeatRequest HeartbeatSender::make_request() {
 Task<Result<>> HeartbeatSender::send_one() {
   HeartbeatRequest request = make_request();
   const runtime::Time sent = env_.now();
+  const bool knew_routing = request.routing_version() != 0;
   auto reply = co_await mgmt_.heartbeat(std::move(request), std::max<Duration>(interval_ / 2, 20ms));
   if (!reply) {
     if (is_final(reply.error().code())) refused_ = reply.error();
@@ -86,6 +87,7 @@ Task<Result<>> HeartbeatSender::send_one() {
   // The routing first: with the lease, the node must not serve by an older picture than the manager has of it.
   if (reply->has_routing()) FF_CO_TRY(mgmt_.offer(std::move(*reply->mutable_routing())));
   serve_until_ = std::max(serve_until_, sent + std::chrono::milliseconds(reply->lease_ms()));
+  if (!knew_routing) poke();  // what the targets are can be told only now
   co_return {};
 }
 

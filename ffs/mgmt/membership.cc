@@ -32,6 +32,7 @@ void Membership::begin(Time now) {
   nodes_.clear();
   targets_.clear();
   chain_changed_at_.clear();
+  chain_began_at_.clear();
   targets_of_node_.clear();
   sessions_.clear();
 }
@@ -90,13 +91,12 @@ bool Membership::set_local(Target& target, LocalState local, std::uint64_t versi
   return changed;
 }
 
-// A new chain's members serve at once, and without having reported since: what a node that has not heard of the chain
-// says of one (that it is offline, because it knows no routing at all) is over when it has. It says again what holds.
-bool Membership::put_in_service_since(const HeartbeatRequest& request, const ManagerState& state, std::uint64_t target,
-                                      std::uint64_t version, PublicState place) const {
-  if (version != 1 || place != SERVING) return false;
-  const auto since = chain_changed_at_.find(state.targets.at(target).chain());
-  return since != chain_changed_at_.end() && request.routing_version() < since->second;
+// Members of a new chain serve at once, without having reported since. What a node that has not heard of the chain says
+// of one, that it is offline because it knows no routing at all, is over when it has; it says again what holds then. A
+// new primary knows of no chain how old it is.
+bool Membership::said_before(const HeartbeatRequest& request, const TargetInfo& target) const {
+  const auto since = chain_began_at_.find(target.chain());
+  return since != chain_began_at_.end() && request.routing_version() < since->second;
 }
 
 bool Membership::take_reports(const HeartbeatRequest& request, const ManagerState& state, Time now) {
@@ -113,7 +113,7 @@ bool Membership::take_reports(const HeartbeatRequest& request, const ManagerStat
     targets_of_node_[node].insert(report.target());
     mentioned.insert(report.target());
     const Place place = place_in(state, report.target());
-    if (put_in_service_since(request, state, report.target(), place.version, place.state)) continue;
+    if (report.local() == LOCAL_OFFLINE && place.state == SERVING && said_before(request, info->second)) continue;
     if (report.local() == LOCAL_OFFLINE || report.chain_version() >= place.version) {
       changed |= set_local(target, report.local(), report.chain_version());
     } else if (place.state == SERVING && target.local == LOCAL_NONE) {
@@ -169,6 +169,7 @@ Time Membership::next_death(const ManagerState& state, Time now) const {
 
 void Membership::chain_changed(const ChainInfo& chain, std::uint64_t routing_version) {
   chain_changed_at_[chain.chain()] = routing_version;
+  chain_began_at_.emplace(chain.chain(), routing_version);
 }
 
 void Membership::target_installed(std::uint64_t target, Time now) {

@@ -7,7 +7,8 @@
 // Reports   LOCAL_OFFLINE counts always: whoever reports it has stopped. Others count when they are about the chain's
 //           present version; UPTODATE of an earlier one is no more than ONLINE. Of a member that serves and of which
 //           nothing is known yet an older report will do: it lives. What a node does not mention, although it knows the
-//           chain's last change, is offline. Of members of a new chain nothing counts that was said before it.
+//           chain's last change, is offline. That a member of a new chain is offline counts only when its node has
+//           heard of the chain.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,7 @@ class Membership {
 
   // A chain came to be or has changed with this version of the routing.
   void chain_changed(const ChainInfo& chain, std::uint64_t routing_version);
-  // A new target: unknown until its node reports it, or should have.
+  // A member of a new chain: unknown until its node reports it, or should have.
   void target_installed(std::uint64_t target, runtime::Time now);
 
   // What the last heartbeat of the node said of itself; null: nothing heard.
@@ -96,8 +97,7 @@ class Membership {
   static constexpr std::size_t kSessionsMax = 1'000'000;
 
   bool take_reports(const HeartbeatRequest& request, const ManagerState& state, runtime::Time now);
-  bool put_in_service_since(const HeartbeatRequest& request, const ManagerState& state, std::uint64_t target,
-                            std::uint64_t version, PublicState place) const;
+  bool said_before(const HeartbeatRequest& request, const TargetInfo& target) const;
   bool set_local(Target& target, LocalState local, std::uint64_t version);
 
   runtime::Duration failure_timeout_;
@@ -106,6 +106,7 @@ class Membership {
   std::map<std::uint64_t, Node> nodes_;
   std::map<std::uint64_t, Target> targets_;
   std::map<std::uint64_t, std::uint64_t> chain_changed_at_;  // routing versions
+  std::map<std::uint64_t, std::uint64_t> chain_began_at_;    // of the first that we know
   std::map<std::uint64_t, std::set<std::uint64_t>> targets_of_node_;
   std::map<std::uint64_t, Session> sessions_;
 };

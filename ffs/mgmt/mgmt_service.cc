@@ -153,6 +153,11 @@ Task<Result<>> Manager::maintain(kv::Lease& lease) {
 // REQUIRES: writing_ is held.
 Task<Result<>> Manager::store_change(ManagerChange change) {
   std::vector<ChainInfo> chains = change.chains;
+  std::vector<std::uint64_t> installed;  // members of new chains
+  for (const ChainInfo& chain : chains) {
+    if (state_.chains.contains(chain.chain())) continue;
+    for (const ChainMember& member : chain.members()) installed.push_back(member.target());
+  }
   Result<> done = co_await runtime::with_timeout(options_.primary_ttl, "storing the state",
                                                  store_.commit(*lease_, state_, std::move(change)));
   if (!done) {
@@ -161,6 +166,8 @@ Task<Result<>> Manager::store_change(ManagerChange change) {
     co_return done;
   }
   for (const ChainInfo& chain : chains) members_.chain_changed(chain, state_.version);
+  // Now, not before: until now their nodes may have reported that they are offline.
+  for (const std::uint64_t target : installed) members_.target_installed(target, env_.now());
   if (options_.observe && lease_ != nullptr && lease_->held()) options_.observe(state_);  // it may have ended meanwhile
   newer_.wake_all();
   co_return {};
@@ -403,11 +410,7 @@ Task<Result<ListSessionsReply>> Manager::list_sessions(rpc::ServerCall&, const L
 
 Task<Result<InstallChainsReply>> Manager::install_chains(rpc::ServerCall&, const InstallChainsRequest& request) {
   FF_CO_TRY(check_cluster(request.cluster()));
-  FF_CO_TRY(co_await change([&]() -> Result<ManagerChange> {
-    FF_TRY_ASSIGN(ManagerChange change, plan_install(state_, request));
-    for (const TargetInfo& target : change.targets) members_.target_installed(target.target(), env_.now());
-    return change;
-  }));
+  FF_CO_TRY(co_await change([&]() -> Result<ManagerChange> { return plan_install(state_, request); }));
   InstallChainsReply reply;
   reply.set_routing_version(state_.version);
   reply.set_table_version(latest_table_version(state_, request.table().table()));

@@ -270,6 +270,13 @@ struct StorageProcess {
       advance(life->second, ffs::place_of(mgmt.current().get(), life->first));
       heartbeats.poke();
       (void)co_await runtime::sleep(std::chrono::milliseconds(env.rng().below(500)));
+      // A real disk returns with a new process, which the manager tells from the old one. Here the manager must have
+      // heard that it is offline, and have answered with what is so now: the second answer is to what was said after.
+      for (int answers = 0; answers < 2;) {
+        const runtime::Time before = heartbeats.serve_until();
+        if (!co_await runtime::sleep(20ms)) co_return;
+        if (heartbeats.serve_until() != before) ++answers;
+      }
       life->second.usable = true;
       heartbeats.poke();
     }
