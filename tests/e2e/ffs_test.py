@@ -22,7 +22,8 @@ import time
 import unittest
 
 FFS = C_API_TEST = FFTRAIN = None
-PROCESSES = 5  # most that a test has
+PROCESSES = 3
+PORTS = 5  # of the processes that a test has at most
 
 
 def free_ports(count):
@@ -53,7 +54,7 @@ class Cluster:
         if user is not None:
             os.chown(self.folder, user, user)
         self.home = self.folder / 'fs'
-        self.port = free_ports(PROCESSES)
+        self.port = free_ports(PORTS)
         self.environment = dict(os.environ, FF_CLUSTER=str(self.home))
         self.environment.pop('FF_LOG', None)
         subprocess.run([FFS, 'format', '--local', self.home, '--port', str(self.port), '--capacity', '512MiB', *options],
