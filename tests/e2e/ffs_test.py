@@ -679,13 +679,15 @@ class Drains(unittest.TestCase):
         return fs
 
     def members(self, fs):
-        """The targets of each chain, all of which must serve."""
-        out = {}
-        for row in fs.rows('chain', 'list'):
-            words = [word.split(':') for word in row['members'].split()]
-            self.assertEqual({state for _, state in words}, {'serving'}, row)
-            out[row['chain']] = {int(target) for target, _ in words}
-        return out
+        """The targets of each chain, once all of them serve: on a busy machine a node may be out for a moment."""
+        end = time.monotonic() + 60
+        while True:
+            rows = fs.rows('chain', 'list')
+            words = {row['chain']: [word.split(':') for word in row['members'].split()] for row in rows}
+            if all(state == 'serving' for chain in words.values() for _, state in chain):
+                return {chain: {int(target) for target, _ in members} for chain, members in words.items()}
+            self.assertLess(time.monotonic(), end, rows)
+            time.sleep(0.3)
 
     def wait_until_nothing_leaves(self, fs):
         end = time.monotonic() + 60
