@@ -105,8 +105,8 @@ cli::Command quota_command() {
       "Without options, shows what the folders' quotas allow and what is used of them, in all that is below; a folder "
       "below one with a quota shows that one, and a dash means no limit, or nothing that is counted. With --bytes or "
       "--files, sets a quota: root alone may, and the first time only on an empty folder. Files, folders and links "
-      "count, the folder itself too; lengths count, not replicas. Bytes are checked when a file is made, opened for "
-      "writing or truncated: one that is open may go over. A limit below what is used removes nothing.";
+      "count, the folder itself too; lengths count, not replicas. A writer stops where the quota ends; several at a "
+      "time may go over by what they write between two questions. A limit below what is used removes nothing.";
   command.options = {paths_option(options->paths, "folders"),
                      {.names = "--bytes",
                       .target = &options->bytes,
