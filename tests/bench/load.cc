@@ -86,6 +86,42 @@ std::vector<cli::Option> LoadOptions::options() {
            .max = 1e8}};
 }
 
+Result<int> print_load(const LatencyHistogram& latencies, double elapsed_seconds, double cpu_seconds) {
+  report::JsonWriter json;
+  json.begin_object()
+      .field("requests", latencies.count())
+      .field("seconds", elapsed_seconds)
+      .field("requests_per_second", static_cast<double>(latencies.count()) / elapsed_seconds)
+      .field("cpu_seconds", cpu_seconds);
+  write_latencies(json, latencies);
+  json.end_object();
+  FF_TRY(print_line(json.text()));
+  return cli::kExitOk;
+}
+
+int run_echo(const EchoProgram& program, int argc, char** argv) {
+  std::int64_t port = 0;
+  LoadOptions options;
+  cli::Command server{.name = "server", .summary = "Answer until SIGTERM, then print the processor time used"};
+  server.options = {
+      {.names = "--port", .target = &port, .help = "port on 127.0.0.1; 0: a free one", .min = 0, .max = 65535}};
+  server.run = [&] { return program.serve(port); };
+  cli::Command client{.name = "client", .summary = "Load a server and print what it reached"};
+  client.options = options.options();
+  client.run = [&] { return program.load(options); };
+  cli::Command root{.name = program.name, .summary = program.summary};
+  root.commands = {server, client};
+  return cli::run({.root = root}, argc, argv);
+}
+
+sockaddr_in loopback(std::int64_t port) noexcept {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  return address;
+}
+
 void block_termination() {
   const sigset_t signals = termination_signals();
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);

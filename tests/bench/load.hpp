@@ -2,12 +2,15 @@
 // the options of a load, latencies, processor time, and servers that report when they are told to end.
 #pragma once
 
+#include <netinet/in.h>
+
 #include <array>
 #include <bit>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "libcommon/cli/app.hpp"
@@ -66,6 +69,21 @@ struct LoadOptions {
 
   std::vector<cli::Option> options();
 };
+
+// Prints what a load reached: requests, seconds, requests_per_second, cpu_seconds and latencies.
+Result<int> print_load(const LatencyHistogram& latencies, double elapsed_seconds, double cpu_seconds);
+
+// A program `NAME server --port P` and `NAME client` with the options of a load.
+struct EchoProgram {
+  std::string name;
+  std::string summary;
+  std::function<Result<int>(std::int64_t port)> serve;
+  std::function<Result<int>(const LoadOptions&)> load;
+};
+int run_echo(const EchoProgram& program, int argc, char** argv);
+
+// 127.0.0.1:port; 0: one that the kernel chooses.
+sockaddr_in loopback(std::int64_t port) noexcept;
 
 // Blocks SIGTERM and SIGINT in this thread and those that it will start. Call it before any other thread exists.
 void block_termination();

@@ -29,14 +29,6 @@ namespace {
 constexpr std::chrono::seconds kPatience{10};
 constexpr int kEventsMax = 512;
 
-sockaddr_in loopback(std::int64_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  return address;
-}
-
 Result<UniqueFd> open_socket() {
   UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return std::unexpected(errno_error("socket"));
@@ -113,6 +105,7 @@ class Client {
       : options_(options), message_(static_cast<std::size_t>(options.bytes), std::byte{'x'}), buffer_(64 * 1024) {}
 
   Result<void> connect() {
+    if (options_.bytes == 0) return fail(Errc::kInvalidArgument, "--bytes: an empty message has no answer (give 1)");
     if (options_.outstanding != 1)
       return fail(Errc::kInvalidArgument, "--outstanding: one message a connection is all this client can (give 1)");
     epoll_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
@@ -135,16 +128,7 @@ class Client {
     const auto start = Clock::now();
     FF_TRY(load(start, start + std::chrono::nanoseconds(static_cast<std::int64_t>(options_.seconds * 1e9))));
     const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
-    report::JsonWriter json;
-    json.begin_object()
-        .field("requests", latencies_.count())
-        .field("seconds", elapsed)
-        .field("requests_per_second", static_cast<double>(latencies_.count()) / elapsed)
-        .field("cpu_seconds", cpu_seconds() - cpu_before);
-    write_latencies(json, latencies_);
-    json.end_object();
-    FF_TRY(print_line(json.text()));
-    return cli::kExitOk;
+    return print_load(latencies_, elapsed, cpu_seconds() - cpu_before);
   }
 
  private:
@@ -222,17 +206,10 @@ Result<int> load(const LoadOptions& options) {
 }  // namespace ff::bench
 
 int main(int argc, char** argv) {
-  using namespace ff;
-  std::int64_t port = 0;
-  bench::LoadOptions options;
-  cli::Command server{.name = "server", .summary = "Answer until SIGTERM, then print the processor time used"};
-  server.options = {
-      {.names = "--port", .target = &port, .help = "port on 127.0.0.1; 0: a free one", .min = 0, .max = 65535}};
-  server.run = [&port] { return bench::serve(port); };
-  cli::Command client{.name = "client", .summary = "Load a server and print what it reached"};
-  client.options = options.options();
-  client.run = [&options] { return bench::load(options); };
-  cli::Command root{.name = "epoll_echo", .summary = "Small messages over bare sockets, to compare with"};
-  root.commands = {server, client};
-  return cli::run({.root = root}, argc, argv);
+  using namespace ff::bench;
+  return run_echo({.name = "epoll_echo",
+                   .summary = "Small messages over bare sockets, to compare with",
+                   .serve = &serve,
+                   .load = &load},
+                  argc, argv);
 }

@@ -142,16 +142,7 @@ class Client {
     FF_TRY(options_.rate > 0 ? open_loop(start, start + load) : closed_loop(start + load));
     const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
     const double cpu = cpu_seconds() - cpu_before;
-    report::JsonWriter json;
-    json.begin_object()
-        .field("requests", latencies_.count())
-        .field("seconds", elapsed)
-        .field("requests_per_second", static_cast<double>(latencies_.count()) / elapsed)
-        .field("cpu_seconds", cpu);
-    write_latencies(json, latencies_);
-    json.end_object();
-    FF_TRY(print_line(json.text()));
-    return cli::kExitOk;
+    return print_load(latencies_, elapsed, cpu);
   }
 
  private:
@@ -247,17 +238,8 @@ Result<int> load(const LoadOptions& options) {
 }  // namespace ff::bench
 
 int main(int argc, char** argv) {
-  using namespace ff;
-  std::int64_t port = 0;
-  bench::LoadOptions options;
-  cli::Command server{.name = "server", .summary = "Answer until SIGTERM, then print the processor time used"};
-  server.options = {
-      {.names = "--port", .target = &port, .help = "port on 127.0.0.1; 0: a free one", .min = 0, .max = 65535}};
-  server.run = [&port] { return bench::serve(port); };
-  cli::Command client{.name = "client", .summary = "Load a server and print what it reached"};
-  client.options = options.options();
-  client.run = [&options] { return bench::load(options); };
-  cli::Command root{.name = "grpc_echo", .summary = "Small calls through gRPC C++, to compare with"};
-  root.commands = {server, client};
-  return cli::run({.root = root}, argc, argv);
+  using namespace ff::bench;
+  return run_echo(
+      {.name = "grpc_echo", .summary = "Small calls through gRPC C++, to compare with", .serve = &serve, .load = &load},
+      argc, argv);
 }

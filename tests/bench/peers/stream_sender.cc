@@ -88,14 +88,6 @@ Result<UniqueFd> open_socket(const std::string& congestion) {
   return fd;
 }
 
-sockaddr_in loopback(std::int64_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  return address;
-}
-
 Result<void> serve_connection(int fd, std::atomic<std::uint64_t>& received) {
   Hello hello{};
   FF_TRY_ASSIGN(const bool greeted, receive_all(fd, &hello, sizeof hello));
