@@ -20,8 +20,9 @@ namespace ff::runtime {
 namespace {
 
 constexpr std::size_t kOperationBytesMax = std::size_t{1} << 30;  // answers are ints
-constexpr std::size_t kLowWaterBytesMin = 64u << 10;              // reads worth two more system calls
-constexpr std::size_t kLowWaterBytesMax = 256u << 10;             // well below any receive buffer, or nobody would wake
+// What a large read waits for. With 256 KiB the bytes had left the caches before they were read: in three runs on
+// loopback it moved 0.82 to 0.96 of what it does with this.
+constexpr std::size_t kLowWaterBytes = 64u << 10;
 
 }  // namespace
 
@@ -69,8 +70,8 @@ Task<Result<>> UringSocket::read_exact(std::span<std::byte> into) {
   std::size_t got = 0;
   while (got < into.size()) {
     const std::size_t bytes = std::min(into.size() - got, kOperationBytesMax);
-    const bool large = bytes >= kLowWaterBytesMin;
-    set_low_water(large ? std::min(bytes, kLowWaterBytesMax) : 1);
+    const bool large = bytes >= kLowWaterBytes;
+    set_low_water(large ? kLowWaterBytes : 1);
     FF_CO_TRY_ASSIGN(const int result, co_await UringOperation(ring_, [&](io_uring_sqe& sqe) {
                        io_uring_prep_recv(&sqe, fd_.get(), into.data() + got, bytes, large ? 0 : MSG_WAITALL);
                        if (large) sqe.ioprio = IORING_RECVSEND_POLL_FIRST;

@@ -7,6 +7,7 @@
 #include <future>
 #include <thread>
 
+#include "libcommon/base/aligned_buffer.hpp"
 #include "libcommon/cli/app.hpp"
 #include "libcommon/net/tcp_network.hpp"
 #include "libcommon/rpc/client.hpp"
@@ -59,16 +60,16 @@ class Bench final : public ours::BenchService {
   Task<Result<ours::Taken>> take(rpc::ServerCall& call, const ours::Taken&) override {
     if (memory_.size() < call.bulk_send_bytes()) {
       // Before the first transfer of a run: nothing is under way into the smaller one then.
-      memory_.resize(call.bulk_send_bytes());
+      memory_ = AlignedBuffer(call.bulk_send_bytes(), 4096);
     }
-    FF_CO_TRY(co_await call.pull_bulk(std::span(memory_).first(call.bulk_send_bytes())));
+    FF_CO_TRY(co_await call.pull_bulk(memory_.span().first(call.bulk_send_bytes())));
     ours::Taken reply;
     reply.set_bytes(call.bulk_send_bytes());
     co_return reply;
   }
 
  private:
-  std::vector<std::byte> memory_;  // of all calls, as stream_sender's: other memory would measure other caches
+  AlignedBuffer memory_;  // of all calls, as stream_sender's: other memory would measure other caches
 };
 
 Task<Result<>> serve_until_stopped(runtime::Env& env, std::int64_t port, std::promise<Result<std::uint16_t>>& bound) {
@@ -105,8 +106,8 @@ struct Load {
   runtime::Env& env;
   runtime::Time begins{};
   runtime::Time ends{};
-  std::uint64_t next = 0;         // request of an open loop
-  std::vector<std::byte> bulk{};  // what all transfers send
+  std::uint64_t next = 0;  // request of an open loop
+  AlignedBuffer bulk{};    // what all transfers send
   LatencyHistogram latencies{};
   std::uint64_t bytes = 0;
 
@@ -138,8 +139,8 @@ Task<Result<>> call_bulk(Load& load, rpc::Client& client) {
   ours::BenchClient bench(client);
   const ours::Taken request;
   while (const auto due = load.due()) {
-    FF_CO_TRY_ASSIGN(const ours::Taken reply,
-                     co_await bench.take(request, {.traffic = net::TrafficClass::kStorage, .bulk_send = load.bulk}));
+    FF_CO_TRY_ASSIGN(const ours::Taken reply, co_await bench.take(request, {.traffic = net::TrafficClass::kStorage,
+                                                                            .bulk_send = load.bulk.span()}));
     load.bytes += reply.bytes();
     load.latencies.record(load.env.now() - *due);
   }
@@ -155,7 +156,7 @@ Task<Result<>> run_load(Load& load, Caller caller) {
   runtime::Scope scope(co_await runtime::current_context());
   for (std::int64_t i = 0; i < options.connections; ++i)
     clients.push_back(std::make_unique<rpc::Client>(load.env, peer));
-  if (caller == &call_bulk) load.bulk.assign(static_cast<std::size_t>(load.settings.bulk_bytes), std::byte{0x5a});
+  if (caller == &call_bulk) load.bulk = AlignedBuffer(static_cast<std::size_t>(load.settings.bulk_bytes), 4096);
   load.begins = load.env.now();
   load.ends = load.begins + runtime::Duration(static_cast<std::int64_t>(options.seconds * 1e9));
   for (std::int64_t i = 0; i < options.outstanding; ++i)
