@@ -164,7 +164,7 @@ EndCause ending_cause(EndCause told, const RankSummary& ranks) noexcept {
   if (told != END_NONE && !suspend) return told;
   if (ranks.any_requeue) return suspend ? told : ASKED_REQUEUE;
   if (suspend && ranks.all_saved) return told;
-  if (ranks.all_zero) return EXITED;
+  if (ranks.all_zero) return suspend && ranks.saved ? told : EXITED;
   if (suspend && ranks.first_code >= 128 && !ranks.out_of_memory) return told;
   return ranks.out_of_memory ? OUT_OF_MEMORY : RANK_FAILED;
 }

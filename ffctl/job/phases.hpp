@@ -96,7 +96,8 @@ std::uint64_t backoff_ms(const RetrySpec& retry, std::uint32_t failures) noexcep
 struct RankSummary {
   bool all_zero = false;     // every rank returned 0
   bool any_requeue = false;  // some returned 75
-  bool all_saved = false;    // every rank that lived reported a checkpoint since the notice
+  bool saved = false;        // some rank reported a checkpoint since the notice
+  bool all_saved = false;    // and all did
   bool out_of_memory = false;
   int first_code = 0;  // of the first that did not return 0
 };

@@ -135,9 +135,9 @@ TEST(Phases, RandomHistoriesKeepOneAttemptAndTheirPromises) {
 
 TEST(EndingCause, ACleanExitWithoutACheckpointHasFinished) {
   EXPECT_EQ(ending_cause(PREEMPTED, {.all_zero = true}), EXITED);
-  EXPECT_EQ(ending_cause(PREEMPTED, {.all_zero = true, .all_saved = true}), PREEMPTED);
+  EXPECT_EQ(ending_cause(PREEMPTED, {.all_zero = true, .saved = true}), PREEMPTED);
   EXPECT_EQ(ending_cause(SUSPEND_ORDER, {.all_zero = true, .all_saved = true}), SUSPEND_ORDER);
-  EXPECT_EQ(ending_cause(END_NONE, {.all_zero = true, .all_saved = true}), EXITED);
+  EXPECT_EQ(ending_cause(END_NONE, {.all_zero = true, .saved = true, .all_saved = true}), EXITED);
 }
 
 TEST(EndingCause, Code75AsksToBeQueuedAgain) {
@@ -146,7 +146,8 @@ TEST(EndingCause, Code75AsksToBeQueuedAgain) {
 }
 
 TEST(EndingCause, AnErrorDuringTheGraceIsAFailureAndASignalIsNot) {
-  EXPECT_EQ(ending_cause(PREEMPTED, {.first_code = 1}), RANK_FAILED);
+  EXPECT_EQ(ending_cause(PREEMPTED, {.saved = true, .first_code = 1}), RANK_FAILED);
+  EXPECT_EQ(ending_cause(PREEMPTED, {.saved = true, .all_saved = true, .first_code = 1}), PREEMPTED);
   EXPECT_EQ(ending_cause(PREEMPTED, {.first_code = 128 + 9}), PREEMPTED);
   EXPECT_EQ(ending_cause(PREEMPTED, {.out_of_memory = true, .first_code = 128 + 9}), OUT_OF_MEMORY);
   EXPECT_EQ(ending_cause(END_NONE, {.first_code = 128 + 11}), RANK_FAILED);

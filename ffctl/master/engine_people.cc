@@ -1,0 +1,354 @@
+// What people ask for: submissions, control of jobs, quotas.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "ffctl/master/engine.hpp"
+
+namespace ff::ctl {
+
+namespace {
+
+constexpr int kJobsMax = 100'000;  // of one submission
+constexpr std::size_t kOpenMax = 1'000'000;
+constexpr int kDependsMax = 256;
+constexpr std::uint32_t kNodesMax = 100'000, kRanksMax = 1024;
+constexpr std::uint64_t kTenYearsMs = 10ull * 366 * 24 * 3600 * 1000;
+constexpr std::size_t kQuotasMax = 10'000;
+
+bool plain_name(std::string_view text) {
+  return !text.empty() && text.size() <= 255 && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+           c == '_';
+  });
+}
+
+// Whether a node could ever be one of the job's, whatever it does now.
+bool fits(const NodeRecord& node, const JobSpec& spec) {
+  const NodeFacts& facts = node.facts();
+  const Resources& want = spec.resources();
+  if (facts.gpus() < want.gpus_per_node() || facts.cpus() < want.cpus_per_node()) return false;
+  if (facts.memory_bytes() != 0 && facts.memory_bytes() < want.memory_bytes()) return false;
+  const Placement& place = spec.placement();
+  const auto has = [](const auto& list, const std::string& one) { return std::ranges::find(list, one) != list.end(); };
+  if (has(place.exclude(), facts.name())) return false;
+  if (!place.only().empty() && !has(place.only(), facts.name())) return false;
+  return std::ranges::all_of(place.require(), [&](const std::string& label) {
+    return has(facts.labels(), label) || has(node.labels(), label);
+  });
+}
+
+}  // namespace
+
+Result<> Engine::check_owner(const JobEntry& entry, const Actor& actor) {
+  if (actor.admin || actor.uid == entry.job().uid()) return {};
+  return fail(Errc::kPermission, fmt::format("job {}: belongs to {}", entry.job().id(), entry.job().user()));
+}
+
+Result<> Engine::check_spec(const JobSpec& spec) const {
+  const auto wrong = [&](std::string what) -> Result<> { return fail(Errc::kInvalidArgument, std::move(what)); };
+  if (!plain_name(spec.name())) return wrong("name: is not [A-Za-z0-9._-]{1,255}");
+  if (!spec.queue().empty() && !plain_name(spec.queue())) return wrong("queue: is not [A-Za-z0-9._-]{1,255}");
+  if (spec.priority() < IDLE || spec.priority() > EXTREME) return wrong("priority: is none of the known ones");
+  if (spec.resources().nodes() < 1 || spec.resources().nodes() > kNodesMax)
+    return wrong(fmt::format("resources.nodes: {} is not 1 to {}", spec.resources().nodes(), kNodesMax));
+  const RunSpec& run = spec.run();
+  if (run.ranks_per_node() < 1 || run.ranks_per_node() > kRanksMax)
+    return wrong(fmt::format("run.ranks_per_node: {} is not 1 to {}", run.ranks_per_node(), kRanksMax));
+  if (run.command().empty() && run.script().empty()) return wrong("run.command: is empty");
+  if (!run.command().empty() && run.command(0).empty()) return wrong("run.command: its first word is empty");
+  for (const std::string& word : run.command())
+    if (word.find('\0') != std::string::npos) return wrong("run.command: has a zero byte");
+  for (const auto& [key, value] : run.environment())
+    if (key.empty() || key.find('=') != std::string::npos || key.find('\0') != std::string::npos ||
+        value.find('\0') != std::string::npos)
+      return wrong("run.environment: has a name or value that no environment can hold");
+  if (run.workdir().empty() || run.workdir()[0] != '/' || run.workdir().find('\0') != std::string::npos)
+    return wrong("run.workdir: is not an absolute path");
+  if (run.launcher() == LAUNCHER_NONE) return wrong("run.launcher: is missing");
+  const TimeSpec& time = spec.time();
+  for (const std::uint64_t one :
+       {time.limit_ms(), time.estimate_ms(), time.no_output_ms(), time.no_progress_ms(), spec.preemption().grace_ms(),
+        spec.preemption().max_grace_ms(), spec.preemption().min_run_ms(), spec.retry().backoff_ms()})
+    if (one > kTenYearsMs) return wrong("time: is longer than ten years");
+  if (time.begin_ms() > now_ + kTenYearsMs) return wrong("time.begin: is more than ten years away");
+  if (spec.depends_size() > kDependsMax)
+    return wrong(fmt::format("depends: {} are more than {}", spec.depends_size(), kDependsMax));
+  for (const Dependency& one : spec.depends()) {
+    if (one.condition() == Dependency::CONDITION_NONE) return wrong("depends: without a condition");
+    if (job(one.job()) == nullptr)
+      return fail(Errc::kNotFound, fmt::format("depends: job {}: is not known", one.job()));
+  }
+  if (const std::size_t bytes = spec.ByteSizeLong(); bytes > kSpecBytesMax)
+    return wrong(
+        fmt::format("job: its description takes {} bytes, at most {} are taken (put scripts and data into files)",
+                    bytes, kSpecBytesMax));
+  return {};
+}
+
+// What no state of this cluster would allow is said now.
+Result<> Engine::check_possible(const JobSpec& spec, const Actor& actor) const {
+  std::uint32_t fitting = 0;
+  for (const auto& [name, node] : state_.nodes) fitting += fits(node.record, spec) ? 1 : 0;
+  if (!state_.nodes.empty() && fitting < spec.resources().nodes())
+    return fail(
+        Errc::kInvalidArgument,
+        fmt::format("resources.nodes: {} of {} nodes can be used by this job, it asks for {} (see `ffctl node ls`)",
+                    fitting, state_.nodes.size(), spec.resources().nodes()));
+  for (const auto& [key, quota] : state_.quotas) {
+    const bool own = key.user == actor.user || key.user == "*";
+    const bool queue = key.queue == "*" || key.queue == spec.queue();
+    if (key.user == "*" && std::ranges::any_of(state_.quotas, [&](const auto& one) {
+          return one.first.user == actor.user && one.first.queue == key.queue && one.first.priority == key.priority;
+        }))
+      continue;
+    if (!own || !queue || spec.priority() < key.priority || spec.resources().nodes() <= quota.nodes()) continue;
+    return fail(Errc::kExhausted, fmt::format("resources.nodes: {} is more than the quota of {} nodes (ask an "
+                                              "administrator, or choose a lower priority)",
+                                              spec.resources().nodes(), quota.nodes()));
+  }
+  return {};
+}
+
+Result<> Engine::check_submit(const SubmitRequest& request, const Actor& actor) const {
+  if (request.jobs().empty()) return fail(Errc::kInvalidArgument, "submit: without a job");
+  if (request.jobs_size() > kJobsMax)
+    return fail(Errc::kInvalidArgument,
+                fmt::format("submit: {} jobs are more than {} at once", request.jobs_size(), kJobsMax));
+  if (!request.request_key().empty() && request.request_key().size() != 16)
+    return fail(Errc::kInvalidArgument, "submit: the request's key is not of 16 bytes");
+  if (actor.user.empty() || actor.user.size() > 255)
+    return fail(Errc::kInvalidArgument, "submit: without a user's name");
+  if (state_.jobs.size() + static_cast<std::size_t>(request.jobs_size()) > kOpenMax)
+    return fail(Errc::kExhausted, fmt::format("submit: there are {} jobs already", state_.jobs.size()));
+  const JobSpec* last = nullptr;
+  for (const JobSpec& spec : request.jobs()) {
+    FF_TRY(check_spec(spec));
+    // Arrays and sweeps ask for the same again and again.
+    const bool same = last != nullptr &&
+                      last->resources().SerializeAsString() == spec.resources().SerializeAsString() &&
+                      last->placement().SerializeAsString() == spec.placement().SerializeAsString() &&
+                      last->priority() == spec.priority() && last->queue() == spec.queue();
+    if (!same) FF_TRY(check_possible(spec, actor));
+    last = &spec;
+  }
+  return {};
+}
+
+Result<std::vector<std::uint64_t>> Engine::submit(const SubmitRequest& request, const Actor& actor, std::uint64_t now) {
+  now_ = std::max(now_, now);
+  if (const auto found = requests_.find(request.request_key());
+      !request.request_key().empty() && found != requests_.end()) {
+    if (entry(found->second.front()).job().uid() != actor.uid)
+      return fail(Errc::kAlreadyExists, "submit: another user has used this request's key");
+    return found->second;
+  }
+  FF_TRY(check_submit(request, actor));
+  std::vector<std::uint64_t> ids;
+  const std::uint64_t first = state_.header.next_job();
+  for (const JobSpec& spec : request.jobs()) {
+    const std::uint64_t id = state_.header.next_job();
+    state_.header.set_next_job(id + 1);
+    ids.push_back(id);
+    JobEntry& entry = state_.jobs[id];
+    Job& job = entry.job();
+    job.set_id(id);
+    entry.spec = spec;
+    entry.heavy = split_heavy(*entry.spec.mutable_run());
+    if (spec.array() != 0) entry.spec.set_array(first);
+    job.set_user(actor.user);
+    job.set_uid(actor.uid);
+    job.set_gid(actor.gid);
+    job.set_submitted_ms(now_);
+    job.set_phase_since_ms(now_);
+    job.set_phase(spec.hold() ? HELD : DEPENDS);
+    job.set_reason(spec.hold() ? "held until it is released" : "");
+    entry.record.set_request_key(request.request_key());
+    index(entry);
+    touch(entry);
+    touched_specs_.insert(id);
+    event("submitted", &entry, "", actor.user, spec.name());
+  }
+  if (!request.request_key().empty()) requests_[request.request_key()] = ids;
+  for (const std::uint64_t id : ids)
+    if (JobEntry& one = entry(id); one.job().phase() == DEPENDS) evaluate_waiting(one);
+  plan_needed_ = true;
+  flush();
+  return ids;
+}
+
+Result<> Engine::hold_or_stop(JobEntry& entry, const ControlOrder& order, const Actor& actor) {
+  const std::string because = order.reason.empty() ? "" : ": " + order.reason.substr(0, 1024);
+  const JobPhase phase = entry.job().phase();
+  const auto wrong_phase = [&](const char* what) {
+    return fail(Errc::kInvalidArgument,
+                fmt::format("job {}: is {}, and cannot be {}", entry.job().id(), JobPhase_Name(phase), what));
+  };
+  const std::uint64_t own_grace = entry.spec.preemption().grace_ms();
+  const std::uint64_t grace = order.grace_ms != 0 ? std::min(order.grace_ms, kTenYearsMs) : own_grace;
+  const bool open = entry.live() && entry.attempt().phase() <= STARTED;
+  switch (order.verb) {
+    case ControlRequest::STOP: {
+      if (phase == DONE) return {};  // that is what was asked for
+      const std::string reason = fmt::format("stopped by {}{}", actor.user, because);
+      if (!entry.live()) {
+        entry.record.set_stop_ordered(true);
+        finish(entry, STOPPED, kStoppedCode, JobHappening::kStopped, reason, actor.user);
+        return {};
+      }
+      const bool again = entry.record.stop_ordered();
+      entry.record.set_stop_ordered(true);
+      touch(entry);
+      const std::uint64_t patience = order.grace_ms != 0 ? grace : std::max(own_grace, options_.settle_ms);
+      if (open) {
+        drain(entry, STOP_ORDER, order.force ? DesiredAttempt::KILL : DesiredAttempt::STOP, order.force ? 0 : patience,
+              0, reason, actor.user);
+      } else {
+        if (!again) event("ending", &entry, "", actor.user, reason);
+        entry.attempt().set_reason(reason);
+        step(entry, JobHappening::kEnds, reason);
+        if (entry.attempt().phase() == DRAINING && entry.record.live().want() != DesiredAttempt::KILL) {
+          const bool suspending = entry.record.live().want() == DesiredAttempt::SUSPEND;
+          if (order.force) {
+            set_want(entry, DesiredAttempt::KILL, 0);
+          } else if (suspending) {
+            set_want(entry, DesiredAttempt::STOP, patience);
+          }
+        } else if (entry.attempt().phase() == CLEANING) {
+          entry.attempt().set_cause(EndCause::STOP_ORDER);
+        }
+      }
+      evaluate_attempt(entry);
+      return {};
+    }
+    case ControlRequest::SUSPEND:
+      if (phase == SUSPENDED) return {};
+      if (!entry.live()) {
+        if (!step(entry, JobHappening::kSuspended, fmt::format("suspended by {}{}", actor.user, because)))
+          return wrong_phase("suspended");
+        set_timer(entry, 0);
+        event("suspended", &entry, "", actor.user, order.reason);
+        return {};
+      }
+      if (entry.record.stop_ordered()) return wrong_phase("suspended: it was told to stop");
+      if (!open) {
+        // On its way to the queue: it stays out of it instead.
+        if (entry.attempt().phase() != DRAINING || entry.record.live().told() != PREEMPTED)
+          return wrong_phase("suspended");
+        entry.record.mutable_live()->set_told(SUSPEND_ORDER);
+        touch(entry);
+        event("ending", &entry, "", actor.user, fmt::format("suspended by {}{}", actor.user, because));
+        return {};
+      }
+      suspend(entry, SUSPEND_ORDER, grace, fmt::format("suspended by {}{}", actor.user, because), actor.user);
+      evaluate_attempt(entry);
+      return {};
+    case ControlRequest::RESUME:
+      if (phase == SUSPENDING && entry.live() && entry.attempt().phase() == DRAINING &&
+          entry.record.live().told() == SUSPEND_ORDER) {
+        // It goes on as soon as it has ended.
+        entry.record.mutable_live()->set_told(PREEMPTED);
+        touch(entry);
+        event("resumed", &entry, "", actor.user, order.reason);
+        return {};
+      }
+      if (!step(entry, JobHappening::kResumed, "")) return wrong_phase("resumed");
+      event("resumed", &entry, "", actor.user, order.reason);
+      evaluate_waiting(entry);
+      return {};
+    case ControlRequest::REQUEUE:
+      if (phase == SUSPENDED) {
+        step(entry, JobHappening::kResumed, "");
+        event("resumed", &entry, "", actor.user, order.reason);
+        evaluate_waiting(entry);
+        return {};
+      }
+      if (!open) return wrong_phase("queued again");
+      suspend(entry, PREEMPTED, grace, fmt::format("queued again by {}{}", actor.user, because), actor.user);
+      evaluate_attempt(entry);
+      return {};
+    case ControlRequest::HOLD:
+      if (phase == HELD) return {};
+      if (!step(entry, JobHappening::kHeld, fmt::format("held by {}{}", actor.user, because)))
+        return wrong_phase("held");
+      set_timer(entry, 0);
+      event("held", &entry, "", actor.user, order.reason);
+      return {};
+    case ControlRequest::RELEASE:
+      if (!step(entry, JobHappening::kReleased, "")) return wrong_phase("released");
+      event("released", &entry, "", actor.user, order.reason);
+      evaluate_waiting(entry);
+      return {};
+    default: return fail(Errc::kInvalidArgument, "control: no such verb");
+  }
+}
+
+Result<> Engine::control(std::uint64_t id, const ControlOrder& order, const Actor& actor, std::uint64_t now) {
+  now_ = std::max(now_, now);
+  const auto found = state_.jobs.find(id);
+  if (found == state_.jobs.end()) return fail(Errc::kNotFound, fmt::format("job {}: is not known", id));
+  JobEntry& entry = found->second;
+  FF_TRY(check_owner(entry, actor));
+  Result<> done;
+  if (order.verb == ControlRequest::SET_PRIORITY) {
+    if (order.priority < IDLE || order.priority > EXTREME)
+      return fail(Errc::kInvalidArgument, "priority: is none of the known ones");
+    if (entry.job().phase() == DONE) return fail(Errc::kInvalidArgument, fmt::format("job {}: is done", id));
+    entry.spec.set_priority(order.priority);
+    touched_specs_.insert(id);
+    touch(entry);
+    event("priority", &entry, "", actor.user, Priority_Name(order.priority));
+    plan_needed_ = true;
+  } else {
+    done = hold_or_stop(entry, order, actor);
+  }
+  flush();
+  return done;
+}
+
+Result<> Engine::set_quota(const Quota& quota, bool remove, const Actor& actor, std::uint64_t now) {
+  now_ = std::max(now_, now);
+  if (!actor.admin) return fail(Errc::kPermission, "quota: only administrators change quotas");
+  const auto name = [](const std::string& text) { return text == "*" || plain_name(text); };
+  if (!name(quota.user()) || !name(quota.queue()))
+    return fail(Errc::kInvalidArgument, "quota: user and queue are a name or * (give both)");
+  if (quota.priority() < PRIORITY_NONE || quota.priority() > EXTREME)
+    return fail(Errc::kInvalidArgument, "quota: the priority is none of the known ones");
+  const QuotaKey key{quota.user(), quota.queue(), static_cast<int>(quota.priority())};
+  if (remove) {
+    if (state_.quotas.erase(key) == 0)
+      return fail(Errc::kNotFound, "quota: there is none of this user, queue and priority");
+    writes_.push_back({quota_key(key), std::nullopt});
+  } else {
+    if (!state_.quotas.contains(key) && state_.quotas.size() >= kQuotasMax)
+      return fail(Errc::kExhausted, fmt::format("quota: there are {} already", kQuotasMax));
+    Quota stored = quota;
+    stored.clear_used();
+    state_.quotas[key] = stored;
+    writes_.push_back({quota_key(key), encode(stored)});
+  }
+  event("quota", nullptr, "", actor.user,
+        fmt::format("{} {} {}: {}", quota.user(), quota.queue(), Priority_Name(quota.priority()),
+                    remove ? "none" : std::to_string(quota.nodes())));
+  plan_needed_ = true;
+  flush();
+  return {};
+}
+
+std::vector<Quota> Engine::quotas() const {
+  std::vector<Quota> out;
+  for (const auto& [key, quota] : state_.quotas) {
+    Quota& one = out.emplace_back(quota);
+    std::uint32_t used = 0;
+    for (const std::uint64_t id : live_) {
+      const JobEntry& entry = state_.jobs.at(id);
+      if ((key.user == "*" || key.user == entry.job().user()) &&
+          (key.queue == "*" || key.queue == entry.spec.queue()) && entry.spec.priority() >= key.priority)
+        used += static_cast<std::uint32_t>(entry.attempt().nodes_size());
+    }
+    one.set_used(used);
+  }
+  return out;
+}
+
+}  // namespace ff::ctl

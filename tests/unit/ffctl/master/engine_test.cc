@@ -1,0 +1,458 @@
+// The engine with nodes that obey the protocol, in time that is given: what becomes of jobs, and that the store gives
+// the same state back at every change.
+#include "ffctl/master/engine.hpp"
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "libcommon/base/rng.hpp"
+#include "libcommon/kv/key_range.hpp"
+#include "tests/support/ctl_fake_node.hpp"
+
+namespace ff::ctl {
+namespace {
+
+const Actor kAlice{.user = "alice", .uid = 1000, .gid = 1000};
+const Actor kBob{.user = "bob", .uid = 1001, .gid = 1001};
+const Actor kRoot{.user = "root", .admin = true};
+
+JobSpec spec_of(std::string name, std::uint32_t nodes, std::vector<std::string> words = {}) {
+  JobSpec spec;
+  spec.set_name(std::move(name));
+  spec.set_queue("train");
+  spec.set_priority(NORMAL);
+  spec.mutable_resources()->set_nodes(nodes);
+  spec.mutable_resources()->set_gpus_per_node(8);
+  spec.mutable_run()->add_command("fake");
+  for (std::string& word : words) spec.mutable_run()->add_command(std::move(word));
+  spec.mutable_run()->set_workdir("/tmp");
+  spec.mutable_run()->set_launcher(PER_NODE);
+  spec.mutable_run()->set_ranks_per_node(1);
+  (*spec.mutable_run()->mutable_environment())["A"] = "b";
+  spec.mutable_preemption()->set_mode(PreemptionSpec::CHECKPOINT);
+  spec.mutable_preemption()->set_grace_ms(5000);
+  spec.mutable_preemption()->set_max_grace_ms(10'000);
+  spec.mutable_retry()->add_on(NODE_FAIL);
+  spec.mutable_retry()->set_max(3);
+  spec.mutable_retry()->set_backoff_ms(100);
+  return spec;
+}
+
+// The keys that differ.
+std::string difference(const std::map<std::string, std::string>& a, const std::map<std::string, std::string>& b) {
+  std::string out;
+  for (const auto& [key, value] : a)
+    if (const auto at = b.find(key); at == b.end() || at->second != value) out += kv::printable_key(key) + " ";
+  for (const auto& [key, value] : b)
+    if (!a.contains(key)) out += kv::printable_key(key) + " ";
+  return out;
+}
+
+struct World {
+  explicit World(std::size_t count, EngineOptions o = {.failure_timeout_ms = 500,
+                                                       .launch_timeout_ms = 2000,
+                                                       .settle_ms = 200,
+                                                       .kill_timeout_ms = 500,
+                                                       .cleanup_timeout_ms = 500})
+      : options(o), engine(o, [this](Change change) { store(std::move(change)); }) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::string name = fmt::format("n{}", i);
+      nodes.emplace(name, FakeNode(name, "127.0.0.1:1", i + 1));
+    }
+    engine.begin(State(), ++epoch, now);
+    run(50);
+  }
+
+  void store(Change change) {
+    for (Write& write : change.writes) {
+      if (write.value) {
+        records[write.key] = *write.value;
+      } else {
+        records.erase(write.key);
+      }
+    }
+    records[std::string(kHeaderKey)] = change.header;
+    ++changes;
+    if (on_change) on_change();
+  }
+  State read() const {
+    State state;
+    for (const auto& [key, value] : records) EXPECT_TRUE(read_record(key, value, state));
+    EXPECT_TRUE(finish_reading(state));
+    return state;
+  }
+  // The master stops at the last change and starts again from what is stored.
+  void crash() { engine.begin(read(), ++epoch, now); }
+
+  void deliver() {
+    for (const std::string& name : engine.take_dirty_nodes()) {
+      const ApplyRequest request = engine.orders(name, now);
+      const auto node = nodes.find(name);
+      if (node == nodes.end() || silent.contains(name) || lose(0)) continue;
+      if (!node->second.apply(request, now)) continue;
+      if (!lose(0)) (void)engine.report(node->second.report(now), now);
+    }
+  }
+  bool lose(int) { return loss > 0 && rng.uniform() < loss; }
+  void fifo() {
+    const std::set<std::uint64_t> waiting = engine.queued();
+    for (const std::uint64_t id : waiting) {
+      const JobEntry& entry = *engine.job(id);
+      Start start{.job = id};
+      for (const auto& [name, node] : engine.state().nodes) {
+        if (start.nodes.size() < entry.spec.resources().nodes() && engine.usable(node) && node.jobs.empty()) {
+          start.nodes.push_back(name);
+          start.shares.emplace_back();
+        }
+      }
+      if (start.nodes.size() == entry.spec.resources().nodes()) EXPECT_TRUE(engine.start(start, now));
+    }
+  }
+  void check() {
+    for (const auto& [name, node] : nodes) {
+      EXPECT_LE(node.running().size(), 1u) << name << " holds two attempts";
+    }
+  }
+  void run(std::uint64_t ms) {
+    for (const std::uint64_t end = now + ms; now < end; now += 10) {
+      if (engine.next_tick_ms() <= now) engine.tick(now);
+      if (schedule) fifo();
+      for (auto& [name, node] : nodes)
+        if (!silent.contains(name) && !lose(0)) (void)engine.report(node.report(now), now);
+      deliver();
+      check();
+    }
+  }
+  std::uint64_t submit(const JobSpec& spec, const Actor& actor = kAlice) {
+    SubmitRequest request;
+    *request.add_jobs() = spec;
+    auto ids = engine.submit(request, actor, now);
+    EXPECT_TRUE(ids) << (ids ? "" : ids.error().message());
+    return ids ? ids->front() : 0;
+  }
+  const Job& job(std::uint64_t id) const { return engine.job(id)->job(); }
+  Result<> control(std::uint64_t id, ControlRequest::Verb verb, const Actor& actor = kAlice) {
+    return engine.control(id, {.verb = verb}, actor, now);
+  }
+
+  EngineOptions options;
+  std::map<std::string, std::string> records;
+  std::uint64_t changes = 0, epoch = 0, now = 1'000'000;
+  std::function<void()> on_change;
+  std::map<std::string, FakeNode> nodes;
+  std::set<std::string> silent;
+  Rng rng{1};
+  double loss = 0;
+  bool schedule = true;
+  Engine engine;
+};
+
+TEST(Engine, AJobRunsToItsEnd) {
+  World world(2);
+  const auto id = world.submit(spec_of("a", 2));
+  world.run(300);
+  EXPECT_EQ(world.job(id).phase(), RUNNING);
+  world.run(4000);
+  EXPECT_EQ(world.job(id).phase(), DONE);
+  EXPECT_EQ(world.job(id).result(), SUCCEEDED);
+  EXPECT_EQ(world.job(id).attempts_size(), 1);
+  EXPECT_TRUE(world.engine.live().empty());
+}
+
+TEST(Engine, AFailureTellsRankAndCode) {
+  World world(2);
+  const auto id = world.submit(spec_of("a", 2, {"exit=7"}));
+  world.run(4000);
+  EXPECT_EQ(world.job(id).result(), FAILED);
+  EXPECT_EQ(world.job(id).exit_code(), 7);
+}
+
+TEST(Engine, PreemptedJobsLeaveAtOneStepAndGoOn) {
+  World world(3);
+  world.schedule = true;
+  const auto id = world.submit(spec_of("a", 3, {"steps=60", "rate=20"}));
+  world.run(1000);
+  ASSERT_EQ(world.job(id).phase(), RUNNING);
+  ASSERT_TRUE(world.engine.preempt(id, 0, "for a test", world.now));
+  EXPECT_EQ(world.job(id).phase(), SUSPENDING);
+  world.schedule = false;
+  world.run(5000);
+  ASSERT_EQ(world.job(id).phase(), QUEUED) << world.job(id).reason();
+  std::set<std::uint64_t> left;
+  for (const auto& [name, node] : world.nodes) left.insert(node.left_at().at({id, 1}));
+  EXPECT_EQ(left.size(), 1u) << "ranks left at different steps";
+  EXPECT_EQ(world.job(id).attempts(0).saved_step(), *left.begin());
+  EXPECT_GT(world.job(id).attempts(0).notice_to_freed_ms(), 0u);
+  EXPECT_GE(world.job(id).attempts(0).notice_to_saved_ms(), world.job(id).attempts(0).notice_to_seen_ms());
+  EXPECT_GT(*left.begin(), 15u);
+  world.schedule = true;
+  world.run(4000);
+  EXPECT_EQ(world.job(id).result(), SUCCEEDED);
+  EXPECT_EQ(world.job(id).attempts_size(), 2);
+  EXPECT_EQ(world.job(id).preemptions(), 1u);
+}
+
+TEST(Engine, OneThatDoesNotSaveIsKilledAtTheEndOfItsGraceAndGoesOn) {
+  World world(1);
+  const auto id = world.submit(spec_of("a", 1, {"steps=1000", "deaf=1"}));
+  world.run(500);
+  ASSERT_TRUE(world.control(id, ControlRequest::SUSPEND));
+  world.run(4000);
+  EXPECT_EQ(world.job(id).phase(), SUSPENDING);
+  world.run(3000);
+  EXPECT_EQ(world.job(id).phase(), SUSPENDED);
+  EXPECT_EQ(world.job(id).attempts(0).cause(), SUSPEND_ORDER);
+  ASSERT_TRUE(world.control(id, ControlRequest::RESUME));
+  world.run(500);
+  EXPECT_EQ(world.job(id).phase(), RUNNING);
+}
+
+TEST(Engine, AStopThatRacesASuspensionWins) {
+  for (std::uint64_t wait = 0; wait < 800; wait += 10) {
+    World world(1);
+    const auto id = world.submit(spec_of("a", 1, {"steps=1000"}));
+    world.run(300);
+    ASSERT_TRUE(world.control(id, ControlRequest::SUSPEND));
+    world.run(wait);
+    ASSERT_TRUE(world.control(id, ControlRequest::STOP));
+    world.run(1500);
+    EXPECT_EQ(world.job(id).phase(), DONE) << wait;
+    EXPECT_EQ(world.job(id).result(), STOPPED);
+    EXPECT_EQ(world.job(id).exit_code(), 20);
+    world.run(500);
+    EXPECT_EQ(world.job(id).attempts_size(), 1) << "it started again";
+  }
+}
+
+TEST(Engine, ALostNodeEndsTheGangAndAnotherPlacementIsTried) {
+  World world(3);
+  const auto id = world.submit(spec_of("a", 2, {"steps=50"}));
+  world.run(500);
+  ASSERT_EQ(world.job(id).phase(), RUNNING);
+  world.silent.insert("n0");
+  world.run(6000);
+  EXPECT_EQ(world.job(id).attempts(0).cause(), NODE_LOST);
+  EXPECT_EQ(world.job(id).attempts_size(), 2);
+  world.run(6000);
+  EXPECT_EQ(world.job(id).result(), SUCCEEDED);
+  // What it still ran is ended when it is heard of again, and only then it takes jobs.
+  world.silent.clear();
+  world.run(300);
+  EXPECT_TRUE(world.nodes.at("n0").running().empty());
+  EXPECT_TRUE(world.engine.usable(world.engine.state().nodes.at("n0")));
+}
+
+TEST(Engine, ALaunchThatFailsIsRolledBackWhole) {
+  World world(2);
+  const auto id = world.submit(spec_of("a", 2, {"launch=FAIL"}));
+  world.run(4000);
+  EXPECT_EQ(world.job(id).result(), LOST);
+  EXPECT_EQ(world.job(id).failures(), 4u);
+  EXPECT_TRUE(world.engine.live().empty());
+  EXPECT_EQ(world.job(id).attempts(0).cause(), LAUNCH_FAILED);
+}
+
+TEST(Engine, DependenciesAreMetOrRefused) {
+  World world(2);
+  const auto first = world.submit(spec_of("a", 1, {"steps=5"}));
+  JobSpec after = spec_of("b", 1, {"steps=2"});
+  after.add_depends()->set_condition(Dependency::AFTER_OK);
+  after.mutable_depends(0)->set_job(first);
+  const auto second = world.submit(after);
+  after.mutable_depends(0)->set_condition(Dependency::AFTER_NOT_OK);
+  const auto third = world.submit(after);
+  EXPECT_EQ(world.job(second).phase(), DEPENDS);
+  world.run(3000);
+  EXPECT_EQ(world.job(second).result(), SUCCEEDED);
+  EXPECT_EQ(world.job(third).result(), REFUSED);
+  EXPECT_EQ(world.job(third).attempts_size(), 0);
+}
+
+TEST(Engine, TimeLimitsAndWatchdogs) {
+  World world(2);
+  JobSpec limited = spec_of("a", 1, {"steps=1000"});
+  limited.mutable_time()->set_limit_ms(1000);
+  JobSpec stuck = spec_of("b", 1, {"steps=1000", "rate=0"});
+  stuck.mutable_time()->set_no_progress_ms(1000);
+  const auto a = world.submit(limited), b = world.submit(stuck);
+  world.run(8000);
+  EXPECT_EQ(world.job(a).exit_code(), 24);
+  EXPECT_EQ(world.job(b).exit_code(), 23);
+}
+
+TEST(Engine, ArepeatedSubmissionGivesTheSameJobs) {
+  World world(1);
+  SubmitRequest request;
+  *request.add_jobs() = spec_of("a", 1);
+  *request.add_jobs() = spec_of("b", 1);
+  request.set_request_key("0123456789abcdef");
+  const auto first = world.engine.submit(request, kAlice, world.now);
+  world.crash();
+  const auto second = world.engine.submit(request, kAlice, world.now);
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(*first, *second);
+  EXPECT_FALSE(world.engine.submit(request, kBob, world.now));
+}
+
+TEST(Engine, AllOrNoneOfASubmission) {
+  World world(1);
+  SubmitRequest request;
+  *request.add_jobs() = spec_of("a", 1);
+  *request.add_jobs() = spec_of("b", 5);  // more nodes than there are
+  EXPECT_FALSE(world.engine.submit(request, kAlice, world.now));
+  EXPECT_TRUE(world.engine.state().jobs.empty());
+}
+
+TEST(Engine, UsersControlTheirOwnJobs) {
+  World world(1);
+  const auto id = world.submit(spec_of("a", 1, {"steps=1000"}));
+  const auto refused = world.control(id, ControlRequest::STOP, kBob);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Errc::kPermission);
+  EXPECT_TRUE(world.control(id, ControlRequest::STOP, kRoot));
+}
+
+TEST(Engine, WhatCannotBeIsRefusedAtOnce) {
+  World world(2);
+  const auto refused = [&](JobSpec spec, std::string_view because) {
+    SubmitRequest request;
+    *request.add_jobs() = std::move(spec);
+    const auto result = world.engine.submit(request, kAlice, world.now);
+    ASSERT_FALSE(result);
+    EXPECT_NE(result.error().message().find(because), std::string::npos) << result.error().message();
+  };
+  refused(spec_of("no spaces", 1), "name");
+  JobSpec spec = spec_of("a", 1);
+  spec.mutable_resources()->set_gpus_per_node(16);
+  refused(spec, "0 of 2 nodes");
+  spec = spec_of("a", 1);
+  spec.mutable_run()->add_command(std::string(1 << 20, 'x'));
+  refused(spec, "takes");
+  spec = spec_of("a", 1);
+  spec.mutable_run()->set_workdir("here");
+  refused(spec, "workdir");
+  spec = spec_of("a", 1);
+  spec.add_depends()->set_job(99);
+  spec.mutable_depends(0)->set_condition(Dependency::AFTER_OK);
+  refused(spec, "job 99");
+  Quota quota;
+  quota.set_user("*");
+  quota.set_queue("*");
+  quota.set_priority(HIGH);
+  quota.set_nodes(1);
+  ASSERT_TRUE(world.engine.set_quota(quota, false, kRoot, world.now));
+  spec = spec_of("a", 2);
+  spec.set_priority(HIGH);
+  refused(spec, "quota");
+}
+
+TEST(Engine, ARankThatCannotBeKilledDrainsItsNode) {
+  World world(1);
+  const auto id = world.submit(spec_of("a", 1, {"steps=1000"}));
+  world.run(300);
+  // The node goes on reporting, and hears nothing.
+  world.engine.take_dirty_nodes();
+  ASSERT_TRUE(world.control(id, ControlRequest::STOP));
+  for (int i = 0; i < 1500; ++i, world.now += 10) {
+    world.engine.tick(world.now);
+    (void)world.engine.report(world.nodes.at("n0").report(world.now), world.now);
+    world.engine.take_dirty_nodes();
+  }
+  EXPECT_EQ(world.job(id).result(), STOPPED);
+  EXPECT_TRUE(world.engine.state().nodes.at("n0").record.draining());
+}
+
+TEST(Engine, OldJobsAndEventsGo) {
+  World world(1, {.failure_timeout_ms = 500, .done_jobs_max = 5, .events_max = 50});
+  for (int i = 0; i < 30; ++i) {
+    const auto id = world.submit(spec_of("a", 1, {"steps=0"}));
+    ASSERT_TRUE(world.control(id, ControlRequest::STOP));
+    world.run(50);
+  }
+  world.run(5000);
+  EXPECT_LE(world.engine.state().jobs.size(), 6u);
+  EXPECT_LE(world.engine.state().events.size(), 60u);
+  EXPECT_EQ(difference(records_of(world.read()), records_of(world.engine.state())), "");
+  EXPECT_EQ(world.engine.state().header.jobs_done(), 30u);
+}
+
+// Random people, nodes and losses; after every change what is stored is what is in memory, and at random changes the
+// master is replaced.
+TEST(Engine, RandomHistoriesReplayToTheSameState) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    World world(5);
+    world.rng = Rng(seed);
+    world.loss = seed % 3 == 0 ? 0.1 : 0;
+    Rng rng(seed * 7919);
+    bool crash = false;
+    world.on_change = [&] {
+      ASSERT_EQ(difference(records_of(world.read()), records_of(world.engine.state())), "") << "seed " << seed;
+      crash |= rng.below(25) == 0;
+    };
+    std::vector<std::uint64_t> ids;
+    for (int i = 0; i < 400; ++i) {
+      const auto dice = rng.below(100);
+      if (dice < 12) {
+        JobSpec spec =
+            spec_of("j", static_cast<std::uint32_t>(1 + rng.below(4)),
+                    {fmt::format("steps={}", rng.below(40)),
+                     fmt::format("exit={}", rng.below(4) == 0   ? 75
+                                            : rng.below(8) == 0 ? 1
+                                                                : 0),
+                     fmt::format("save={}", rng.below(2)), fmt::format("deaf={}", rng.below(10) == 0 ? 1 : 0),
+                     fmt::format("rate={}", rng.below(3) * 10)});
+        if (rng.below(3) == 0) spec.mutable_retry()->add_on(REQUEUE_EXIT);
+        if (!ids.empty() && rng.below(4) == 0) {
+          spec.add_depends()->set_condition(static_cast<Dependency::Condition>(1 + rng.below(4)));
+          spec.mutable_depends(0)->set_job(ids[rng.below(ids.size())]);
+        }
+        spec.set_hold(rng.below(10) == 0);
+        ids.push_back(world.submit(spec));
+      } else if (dice < 30 && !ids.empty()) {
+        (void)world.control(ids[rng.below(ids.size())], static_cast<ControlRequest::Verb>(1 + rng.below(6)));
+      } else if (dice < 40 && !world.engine.live().empty()) {
+        (void)world.engine.preempt(*world.engine.live().begin(), 0, "test", world.now);
+      } else if (dice < 43) {
+        world.silent.insert(fmt::format("n{}", rng.below(5)));
+      } else if (dice < 50) {
+        world.silent.clear();
+      } else if (dice < 51) {
+        world.nodes.at(fmt::format("n{}", rng.below(5))).lose_all();
+      }
+      world.run(rng.below(150));
+      if (std::exchange(crash, false)) world.crash();
+      ASSERT_FALSE(HasFatalFailure());
+    }
+    // All ends, once nothing is in the way any more.
+    world.silent.clear();
+    world.loss = 0;
+    for (const auto id : ids) {
+      (void)world.control(id, ControlRequest::RELEASE);
+      (void)world.control(id, ControlRequest::RESUME);
+    }
+    for (const auto& [name, node] : world.nodes) {
+      ControlNodeRequest undrain;
+      undrain.set_verb(ControlNodeRequest::UNDRAIN);
+      (void)world.engine.control_node(name, undrain, kRoot, world.now);
+    }
+    world.run(20'000);
+    for (const auto id : ids) {
+      if (world.job(id).phase() == SUSPENDED) (void)world.control(id, ControlRequest::RESUME);
+    }
+    const auto done = [&] {
+      return std::ranges::all_of(ids, [&](std::uint64_t id) { return world.job(id).phase() == DONE; });
+    };
+    for (int i = 0; i < 200 && !done(); ++i) world.run(1000);
+    for (const auto id : ids) {
+      EXPECT_EQ(world.job(id).phase(), DONE)
+          << "seed " << seed << " job " << id << ": " << world.job(id).ShortDebugString();
+      for (int a = 0; a + 1 < world.job(id).attempts_size(); ++a) EXPECT_EQ(world.job(id).attempts(a).phase(), CLOSED);
+    }
+    if (HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace ff::ctl
