@@ -63,7 +63,7 @@ struct JobView {
   std::uint32_t user = 0;
   std::uint32_t queue = 0;
   std::uint32_t tier = 0;  // priority: larger goes first
-  Request request;
+  Request request{};
   Ms submitted = 0;
   Ms waiting_since = 0;  // queued since, for starvation
   Ms estimate = 0;       // running time that is left; 0: unknown
@@ -72,7 +72,7 @@ struct JobView {
   std::uint32_t array_limit = 0;
 
   Hold hold = Hold::kQueued;
-  std::vector<Placed> held;  // unless queued
+  std::vector<Placed> held{};  // unless queued
   Ms running_since = 0;
   Ms min_run = 0;
   bool preemptible = false;      // by its mode and what is left of its budget
@@ -96,10 +96,10 @@ struct UserView {
 
 struct Snapshot {
   Ms now = 0;
-  std::vector<NodeView> nodes;
-  std::vector<JobView> jobs;
-  std::vector<QuotaView> quotas;
-  std::vector<UserView> users;  // by JobView::user; those beyond are as a default one
+  std::vector<NodeView> nodes{};
+  std::vector<JobView> jobs{};
+  std::vector<QuotaView> quotas{};
+  std::vector<UserView> users{};  // by JobView::user; those beyond are as a default one
 };
 
 enum class Kind : std::uint8_t { kFifo, kEasy, kSlice };
