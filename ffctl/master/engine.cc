@@ -21,6 +21,7 @@ void Engine::begin(State state, std::uint64_t epoch, std::uint64_t now) {
   state_ = std::move(state);
   epoch_ = epoch;
   now_ = std::max(now, state_.header.now_ms());
+  began_ms_ = now_;
   order_sequence_ = 0;
   queued_.clear();
   live_.clear();
@@ -36,7 +37,9 @@ void Engine::begin(State state, std::uint64_t epoch, std::uint64_t now) {
   for (auto& [id, entry] : state_.jobs) {
     index(entry);
     if (!entry.record.request_key().empty()) requests_[entry.record.request_key()].push_back(id);
-    if (entry.live()) entry.sight->round = epoch_ << 20;
+    if (!entry.live()) continue;
+    entry.sight->round = epoch_ << 20;
+    entry.sight->output_ms = entry.sight->step_ms = now_;  // nobody has watched meanwhile
   }
   timers_.insert({now_ + kHousekeepingMs, kHousekeeping});
   for (auto& [id, entry] : state_.jobs)

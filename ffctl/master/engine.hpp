@@ -179,6 +179,7 @@ class Engine {
   State state_;
   std::uint64_t epoch_ = 0;
   std::uint64_t now_ = 0;
+  std::uint64_t began_ms_ = 0;  // deadlines of nodes' answers count from here at the earliest
   std::uint64_t order_sequence_ = 0;
   bool plan_needed_ = false;
 

@@ -284,7 +284,7 @@ bool Engine::step_launching(JobEntry& entry) {
     wake_dependents(entry.job().id());
     return true;
   }
-  const std::uint64_t until = attempt.created_ms() + options_.launch_timeout_ms;
+  const std::uint64_t until = std::max(began_ms_, attempt.created_ms()) + options_.launch_timeout_ms;
   set_timer(entry, until);
   if (now_ < until) return false;
   if (std::ranges::find(entry.record.avoid(), missing) == entry.record.avoid().end()) entry.record.add_avoid(missing);
@@ -433,7 +433,7 @@ bool Engine::step_draining(JobEntry& entry) {
     set_want(entry, DesiredAttempt::KILL, 0);
     return true;
   }
-  const std::uint64_t until = live.want_ms() + options_.kill_timeout_ms;
+  const std::uint64_t until = std::max(began_ms_, live.want_ms()) + options_.kill_timeout_ms;
   set_timer(entry, until);
   if (now_ < until) return false;
   for (std::size_t i = 0; i < entry.sight->nodes.size(); ++i) {
@@ -473,7 +473,7 @@ void Engine::ranks_ended(JobEntry& entry) {
 }
 
 bool Engine::step_cleaning(JobEntry& entry) {
-  const std::uint64_t until = entry.record.live().cleaning_ms() + options_.cleanup_timeout_ms;
+  const std::uint64_t until = std::max(began_ms_, entry.record.live().cleaning_ms()) + options_.cleanup_timeout_ms;
   bool clean = true;
   for (std::size_t i = 0; i < entry.sight->nodes.size(); ++i) {
     const Look at = look(entry, i);

@@ -187,10 +187,14 @@ NodeReport FakeNode::report(std::uint64_t now) {
   return report;
 }
 
-std::vector<std::pair<std::uint64_t, std::uint32_t>> FakeNode::running() const {
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> out;
-  for (const auto& [id, local] : attempts_)
-    if (local.state == AttemptReport::RUNNING) out.push_back(id);
+std::vector<std::pair<std::uint64_t, std::string>> FakeNode::running() const {
+  std::vector<std::pair<std::uint64_t, std::string>> out;
+  for (const auto& [id, local] : attempts_) {
+    if (local.state != AttemptReport::RUNNING) continue;
+    std::string placement = std::to_string(id.second) + ":";
+    for (const std::string& node : local.want.nodes()) placement += " " + node;
+    out.emplace_back(id.first, std::move(placement));
+  }
   return out;
 }
 

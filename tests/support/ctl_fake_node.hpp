@@ -35,8 +35,8 @@ class FakeNode {
   void lose_all() { attempts_.clear(); }
 
   NodeFacts& facts() noexcept { return facts_; }
-  // Attempts with live ranks: (job, attempt).
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> running() const;
+  // Attempts with live ranks: the job, and which placement of it.
+  std::vector<std::pair<std::uint64_t, std::string>> running() const;
   // Of the ranks of an attempt, or the last that is known; 0: none.
   std::uint64_t step_of(std::uint64_t job) const;
   // Where ranks of suspended attempts left: (job, attempt) -> step.
