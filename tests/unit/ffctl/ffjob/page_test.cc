@@ -228,8 +228,9 @@ TEST_F(Pages, AnAgentThatStartsAgainFindsThem) {
 }
 
 // Method: N ranks count steps as fast as they can, without any word between them, while the agent proposes fences close
-// before their steps and commits the first that holds. All must leave at one step. A fence of the agent or of the ranks
-// that is taken out makes this fail.
+// before their steps and commits the first that holds. All must leave at one step. Ranks that do not wait at a fence, or
+// an agent that does not ask whether it holds, make this fail; a processor's fence that is left out does not on x86,
+// where the agent's system calls are longer than any store is on its way.
 void race(const std::string& folder, AgentPage& agent, std::uint32_t ranks, std::mt19937_64& random) {
   std::vector<std::uint64_t> left(ranks, 0);
   std::atomic<std::uint32_t> running = 0;
@@ -260,7 +261,7 @@ void race(const std::string& folder, AgentPage& agent, std::uint32_t ranks, std:
 
 TEST_F(Pages, AllRanksLeaveAtTheSameStepWhateverTheFence) {
   std::mt19937_64 random(20261123);
-  for (int round = 0; round < 2000 && !HasFatalFailure(); ++round) {
+  for (int round = 0; round < 1000 && !HasFatalFailure(); ++round) {
     AgentPage agent = make(3);
     race(folder(), agent, 3, random);
   }
