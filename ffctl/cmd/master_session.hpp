@@ -1,0 +1,137 @@
+// What every command that talks to a master begins with: where it is, as whom, a reactor to run on; and how its errors
+// become exit codes.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ffctl/cmd/exit_codes.hpp"
+#include "ffctl/proto/master.ff.hpp"
+#include "libcommon/cli/output.hpp"
+#include "libcommon/net/address.hpp"
+#include "libcommon/runtime/task.hpp"
+
+namespace ff::ctl {
+
+// The options --master, --key and --timeout; must outlive run().
+class MasterChoice {
+ public:
+  MasterChoice() = default;
+  MasterChoice(const MasterChoice&) = delete;
+  MasterChoice& operator=(const MasterChoice&) = delete;
+  void add_to(cli::Command& command);
+
+  // Those of --master or FF_MASTER, else the socket of the local cluster. kInvalidArgument; kUnavailable: there is
+  // none.
+  Result<std::vector<net::PeerAddress>> masters() const;
+  const std::string& key_file() const noexcept { return key_; }
+  runtime::Duration timeout() const noexcept { return timeout_; }
+
+ private:
+  std::string masters_, key_;
+  cli::Duration timeout_ = std::chrono::seconds(30);
+};
+
+// Calls to the master that leads. Each is sent to the one that answered last, and to the others where that is gone or
+// does not lead.
+//
+// Deadlines  --timeout, of each call, plus what it may wait for by itself. Nobody there at the first call: an error
+//            after about a second. Later, a master that is restarted is waited for until the deadline.
+// Errors     Those of the master, without the name of the method; kUnavailable where none answers.
+class MasterSession {
+ public:
+  MasterSession(runtime::Env& env, const std::vector<net::PeerAddress>& masters, runtime::Duration timeout);
+  ~MasterSession();
+
+  template <class Request, class Reply>
+  using Method = runtime::Task<Result<Reply>> (MasterClient::*)(const Request&, rpc::CallOptions) const;
+
+  // Fills in the caller.
+  template <class Request, class Reply>
+  runtime::Task<Result<Reply>> ask(Method<Request, Reply> method, Request request,
+                                   runtime::Duration own_wait = runtime::Duration(0)) {
+    *request.mutable_caller() = caller_;
+    const runtime::Time until = runtime::saturating_add(env_.now(), timeout_ + own_wait);
+    for (;;) {
+      rpc::Client& client = *clients_[at_];
+      Result<Reply> reply = co_await (MasterClient(client).*method)(request, call_options(until, own_wait));
+      if (reply) {
+        answered_ = true;
+        co_return reply;
+      }
+      FF_CO_TRY(co_await next_try(std::move(reply).error(), until));
+    }
+  }
+
+  runtime::Env& env() const noexcept { return env_; }
+  const Caller& caller() const noexcept { return caller_; }
+  runtime::Task<void> stop();
+
+ private:
+  rpc::CallOptions call_options(runtime::Time until, runtime::Duration own_wait) const;
+  // The error, where asking again is no use.
+  runtime::Task<Result<>> next_try(Error error, runtime::Time until);
+
+  runtime::Env& env_;
+  const runtime::Duration timeout_;
+  const runtime::Time patience_;  // until which a first answer is waited for
+  Caller caller_;
+  std::vector<std::unique_ptr<rpc::Client>> clients_;
+  std::size_t at_ = 0;
+  std::size_t tried_ = 0;
+  bool answered_ = false;
+};
+
+class MasterBody {
+ public:
+  virtual ~MasterBody() = default;
+  virtual runtime::Task<Result<int>> run(MasterSession& master) = 0;
+};
+// The exit code: of the body, of its error, which was told, or 128 + the signal that stopped it.
+Result<int> run_with_master(const MasterChoice& choice, bool json, MasterBody& body);
+
+template <class F>
+Result<int> with_master(const MasterChoice& choice, bool json, F body) {
+  struct Body final : MasterBody {
+    explicit Body(F f) : call(std::move(f)) {}
+    [[clang::coro_wrapper]] runtime::Task<Result<int>> run(MasterSession& master) override { return call(master); }
+    F call;
+  } holder(std::move(body));
+  return run_with_master(choice, json, holder);
+}
+
+template <class Options>
+using MasterCall = runtime::Task<Result<int>> (*)(MasterSession&, const Options&);
+template <class Options>
+using MasterReport = runtime::Task<Result<int>> (*)(MasterSession&, const Options&, report::Format);
+
+// What ends the description of a command: the options that all have, their exit codes, and what it runs. `Options` has
+// a member MasterChoice master, and for reports(), cli::OutputOptions output.
+template <class Options>
+void asks(cli::Command& command, const std::shared_ptr<Options>& options, MasterCall<Options> body) {
+  options->master.add_to(command);
+  for (cli::ExitCode& code : master_exit_codes()) command.exit_codes.push_back(std::move(code));
+  command.run = [options, body]() -> Result<int> {
+    return with_master(options->master, false,
+                       [&] [[clang::coro_wrapper]] (MasterSession & master) { return body(master, *options); });
+  };
+}
+
+template <class Options>
+void reports(cli::Command& command, const std::shared_ptr<Options>& options, MasterReport<Options> body) {
+  options->output.add_to(command);
+  options->master.add_to(command);
+  for (cli::ExitCode& code : master_exit_codes()) command.exit_codes.push_back(std::move(code));
+  command.run = [options, body]() -> Result<int> {
+    FF_TRY_ASSIGN(const report::Format format, options->output.format());
+    return with_master(options->master, format == report::Format::kJson,
+                       [&] [[clang::coro_wrapper]] (MasterSession & master) { return body(master, *options, format); });
+  };
+}
+
+// To standard output, whole, at once. kIo.
+Result<> print(std::string_view text);
+
+}  // namespace ff::ctl

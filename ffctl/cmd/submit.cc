@@ -1,0 +1,140 @@
+// submit, run: new jobs.
+#include <fmt/core.h>
+
+#include <memory>
+
+#include "ffctl/cmd/commands.hpp"
+#include "ffctl/cmd/submitting.hpp"
+#include "ffctl/cmd/text.hpp"
+#include "ffctl/cmd/waiting.hpp"
+#include "libcommon/net/auth.hpp"
+
+namespace ff::ctl {
+
+using report::Cell;
+using report::Format;
+using runtime::Task;
+
+namespace {
+
+struct Options {
+  JobOptions job;
+  MasterChoice master;
+  cli::OutputOptions output{"name"};
+  bool wait = false, dry_run = false;
+  std::string rank = "0";
+};
+
+Task<Result<SubmitReply>> submit_one(MasterSession& master, JobSpec spec, bool check_only) {
+  SubmitRequest request;
+  *request.add_jobs() = std::move(spec);
+  request.set_check_only(check_only);
+  std::array<std::byte, 16> key{};
+  net::secure_random(key);
+  request.set_request_key(key.data(), key.size());
+  co_return co_await master.ask(&MasterClient::submit, std::move(request));
+}
+
+Task<Result<int>> end_as(MasterSession& master, std::uint64_t job) {
+  WaitWish wish;
+  wish.jobs.push_back(job);
+  FF_CO_TRY_ASSIGN(const std::vector<Job> jobs, co_await wait_for_jobs(master, std::move(wish)));
+  if (!jobs.empty() && jobs[0].result() != SUCCEEDED)
+    fmt::print(stderr, "ffctl: job {}: {}\n", job,
+               jobs[0].reason().empty() ? state_text(jobs[0]) : state_text(jobs[0]) + ": " + jobs[0].reason());
+  co_return exit_code_of(jobs);
+}
+
+Task<Result<int>> submit(MasterSession& master, const Options& o, Format format) {
+  FF_CO_TRY_ASSIGN(JobSpec spec, o.job.spec());
+  const std::string name = spec.name();
+  FF_CO_TRY_ASSIGN(const SubmitReply reply, co_await submit_one(master, std::move(spec), o.dry_run));
+  if (o.dry_run) {
+    report::Table table("ff.estimate/1", {{.key = "name", .title = "NAME"},
+                                          {.key = "now", .title = "NOW"},
+                                          {.key = "start", .title = "START"},
+                                          {.key = "would_preempt", .title = "WOULD-PREEMPT"},
+                                          {.key = "text", .title = "TEXT"}});
+    for (const StartEstimate& one : reply.estimates()) {
+      std::string victims;
+      for (const std::uint64_t victim : one.would_preempt())
+        victims += (victims.empty() ? "" : ",") + std::to_string(victim);
+      table.add_row({name, one.now(), time_cell(one.at_ms()), victims.empty() ? Cell() : victims,
+                     one.text().empty() ? Cell() : one.text()});
+    }
+    FF_CO_TRY(print(table.render(format == Format::kName ? Format::kTable : format)));
+    co_return cli::kExitOk;
+  }
+  if (reply.jobs().empty()) co_return fail(Errc::kInternal, "submit: the master gave no number");
+  report::Table table("ff.submit/1", {{.key = "job", .title = "JOB"}, {.key = "name", .title = "NAME"}});
+  for (const std::uint64_t id : reply.jobs()) table.add_row({count_cell(id), name});
+  FF_CO_TRY(print(table.render(format)));
+  if (!o.wait) co_return cli::kExitOk;
+  co_return co_await end_as(master, reply.jobs(0));
+}
+
+Task<Result<int>> run(MasterSession& master, const Options& o) {
+  FF_CO_TRY_ASSIGN(JobSpec spec, o.job.spec());
+  LogWish wish{.follow = true};
+  FF_CO_TRY_ASSIGN(wish.ranks, parse_ranks(o.rank, rank_count(spec)));
+  FF_CO_TRY_ASSIGN(const SubmitReply reply, co_await submit_one(master, std::move(spec), false));
+  if (reply.jobs().empty()) co_return fail(Errc::kInternal, "run: the master gave no number");
+  fmt::print(stderr, "ffctl: job {}\n", reply.jobs(0));
+  wish.job = reply.jobs(0);
+  if (const auto shown = co_await show_log(master, std::move(wish)); !shown) {
+    if (shown.error().code() == Errc::kCancelled) co_return fail(shown.error());
+    // How it ends counts, also where its output cannot be had.
+    cli::report_error("ffctl", shown.error(), false);
+  }
+  co_return co_await end_as(master, reply.jobs(0));
+}
+
+constexpr const char* kAboutJobs =
+    "Its environment is that of the node's agent with --env over it; no shell is between: `sh -c '…'` is one where it "
+    "is "
+    "wanted. ";
+
+}  // namespace
+
+cli::Command submit_command() {
+  const auto options = std::make_shared<Options>();
+  cli::Command command;
+  command.name = "submit";
+  command.summary = "Queue a job, and print its number";
+  command.description =
+      std::string("The command after -- is started on each of the job's nodes when its turn comes. ") + kAboutJobs +
+      "What no state of this cluster could run is refused at once.";
+  options->job.add_to(command);
+  command.options.push_back(
+      {.names = "-w,--wait", .target = &options->wait, .help = "wait until it is done, and end as `ffctl wait` does"});
+  command.options.push_back({.names = "--dry-run",
+                             .target = &options->dry_run,
+                             .help = "check it, and tell when it would start; nothing is queued"});
+  command.examples = {{"ffctl submit -N 2 -G 8 -p low -J train -- python train.py", "two whole nodes"},
+                      {"ffctl submit -d after-ok:17 -- ./evaluate", "when job 17 has succeeded"},
+                      {"id=$(ffctl submit -- make -j) && ffctl wait $id", "in a script"}};
+  command.exit_codes.push_back({kExitNeverSchedulable, "no node of this cluster could ever run it"});
+  for (cli::ExitCode& code : job_exit_codes()) command.exit_codes.push_back(std::move(code));
+  reports(command, options, submit);
+  return command;
+}
+
+cli::Command run_command() {
+  const auto options = std::make_shared<Options>();
+  cli::Command command;
+  command.name = "run";
+  command.summary = "Submit a job, show what it prints, and end as it does";
+  command.description = std::string("As `ffctl submit --wait`, with `ffctl logs -f` beside it. ") + kAboutJobs +
+                        "Ctrl-C ends the looking on; the job goes on (`ffctl stop` ends it).";
+  options->job.add_to(command);
+  command.options.push_back(
+      {.names = "--rank", .target = &options->rank, .help = "show these ranks: 0,3-5, or all", .value_name = "LIST"});
+  command.examples = {{"ffctl run -- nvidia-smi", "on some node"},
+                      {"ffctl run -N 2 -R 4 --rank all -- ./ranks", "eight ranks, all their output"}};
+  command.exit_codes.push_back({kExitNeverSchedulable, "no node of this cluster could ever run it"});
+  for (cli::ExitCode& code : job_exit_codes()) command.exit_codes.push_back(std::move(code));
+  asks(command, options, run);
+  return command;
+}
+
+}  // namespace ff::ctl
