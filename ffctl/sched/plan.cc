@@ -1,17 +1,22 @@
 #include "ffctl/sched/plan.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <tuple>
+#include <unordered_map>
 
 #include "ffctl/sched/pool.hpp"
 
 namespace ff::ctl::sched {
 namespace {
 
-constexpr Ms kEndingSoon = 60'000;         // until a job that is leaving has left, where nobody knows better
-constexpr Ms kSwitchCost = 120'000;        // of a job that was never suspended
+constexpr Ms kEndingSoon = 60'000;   // until a job that is leaving has left, where nobody knows better
+constexpr Ms kSwitchCost = 120'000;  // of a job that was never suspended
+constexpr Ms kAlways = std::numeric_limits<Ms>::min();
+constexpr std::uint32_t kLevelsMax = 1u << 16;
 constexpr std::size_t kPruneVictims = 32;  // larger sets are not searched for members that are not needed
 constexpr double kShareSlack = 1.1;        // a user is above his share from here on: no flapping around it
 
@@ -23,10 +28,24 @@ struct Rank {
   auto key() const noexcept { return std::tuple(tier, ~level); }
 };
 
-// Requests that are alike where placement is concerned; only and exclude are never alike.
-using Shape = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t, std::uint64_t, std::uint64_t>;
-Shape shape_of(const Request& r) { return {r.nodes, r.gpus, r.cpus, r.memory_bytes, r.labels}; }
-bool common(const Request& r) { return r.only.empty() && r.exclude.empty(); }
+// Requests that are alike where placement is concerned; those with only or exclude are alike to none.
+struct Shape {
+  std::uint32_t nodes = 0, gpus = 0, cpus = 0;
+  std::uint64_t memory_bytes = 0, labels = 0;
+  friend bool operator==(const Shape&, const Shape&) = default;
+};
+struct ShapeHash {
+  std::size_t operator()(const Shape& s) const noexcept {
+    std::uint64_t h = 0;
+    for (const std::uint64_t part :
+         {std::uint64_t{s.nodes} << 32 | s.gpus, std::uint64_t{s.cpus}, s.memory_bytes, s.labels}) {
+      h = (h ^ part) * 0x9e3779b97f4a7c15ULL;
+      h ^= h >> 29;
+    }
+    return h;
+  }
+};
+using ShapeId = std::uint32_t;
 
 class Planner {
  public:
@@ -35,7 +54,8 @@ class Planner {
         policy_(policy),
         slice_(policy.kind == Kind::kSlice),
         pool_(snapshot.nodes),
-        ranks_(snapshot.jobs.size()) {}
+        ranks_(snapshot.jobs.size()),
+        shape_of_(snapshot.jobs.size(), kNone) {}
 
   Plan run() {
     look_at_jobs();
@@ -67,6 +87,7 @@ class Planner {
       ranks_[j] = {.tier = view.tier, .level = !slice_ ? 0 : starves(view) ? 0 : 1 + level_of(view.service, policy_)};
       if (view.hold == Hold::kQueued) {
         queue_.push_back(j);
+        name_shape(j);
         continue;
       }
       pool_.take(view.held);
@@ -84,18 +105,52 @@ class Planner {
     });
   }
 
+  void name_shape(JobIndex j) {
+    const Request& r = job(j).request;
+    if (!r.only.empty() || !r.exclude.empty()) return;
+    const Shape shape{
+        .nodes = r.nodes, .gpus = r.gpus, .cpus = r.cpus, .memory_bytes = r.memory_bytes, .labels = r.labels};
+    const auto [at, fresh] = shapes_.try_emplace(shape, static_cast<ShapeId>(known_.size()));
+    if (fresh) known_.emplace_back();
+    shape_of_[j] = at->second;
+  }
+
+  struct Existence {
+    bool ever = false;
+    bool now = false;
+    Pool::Matching matching;
+  };
+
+  // What this pass has learnt of a shape.
+  struct Known {
+    std::optional<Existence> existence;
+    Ms failed = std::numeric_limits<Ms>::max();  // a job that ends then, or later, has no place
+    std::optional<Rank> no_room;                 // nor has this rank, or a lower one, by preemption
+  };
+  // Null: its shape is its own.
+  Known* known(JobIndex j) { return shape_of_[j] == kNone ? nullptr : &known_[shape_of_[j]]; }
+
   // ---- order
 
   void put_in_order() {
     std::vector<bool> above(s_.jobs.size());
     if (slice_ && policy_.fair) mark_above_share(above);
-    std::ranges::sort(queue_, [&](JobIndex a, JobIndex b) {
-      const auto key = [&](JobIndex j) {
-        const bool late = ranks_[j].level != 0 && above[j];
-        return std::tuple(~ranks_[j].tier, ranks_[j].level != 0, late, ranks_[j].level, job(j).submitted, job(j).id);
-      };
-      return key(a) < key(b);
-    });
+    struct Entry {
+      std::uint32_t tier, turn;
+      Ms submitted;
+      std::uint64_t id;
+      JobIndex job;
+      auto operator<=>(const Entry&) const = default;
+    };
+    std::vector<Entry> entries;
+    entries.reserve(queue_.size());
+    for (const JobIndex j : queue_) {
+      const std::uint32_t level = ranks_[j].level;
+      const std::uint32_t turn = level == 0 ? 0 : level + (above[j] ? kLevelsMax : 0);
+      entries.push_back({~ranks_[j].tier, turn, job(j).submitted, job(j).id, j});
+    }
+    std::ranges::sort(entries);
+    std::ranges::transform(entries, queue_.begin(), &Entry::job);
   }
 
   void mark_above_share(std::vector<bool>& above) const {
@@ -134,14 +189,13 @@ class Planner {
         verdict.reason = Reason::kStarts;
         return;
       }
-      remember_failure(j, asker);
     }
+    verdict.reason = fits_but_for_reservations(j, asker) ? Reason::kReserved : Reason::kBusy;
     // From here on it waits.
     if (slice_ && make_room(j)) {
       verdict.reason = Reason::kPreempting;
       return;
     }
-    verdict.reason = fits_but_for_reservations(j, asker) ? Reason::kReserved : Reason::kBusy;
     if (policy_.kind != Kind::kFifo && reserved_ < policy_.reservations) verdict.start = reserve_for(j);
     blocked_ = true;
   }
@@ -149,7 +203,7 @@ class Planner {
   // Why it may not start whatever is free.
   std::optional<Reason> refused(JobIndex j, Verdict& verdict) {
     const JobView& view = job(j);
-    const Existence exists = existence(view.request);
+    const Existence exists = existence(j);
     if (!exists.ever || !exists.now) {
       verdict.nodes_matching = exists.ever ? exists.matching.usable : exists.matching.all;
       return exists.ever ? Reason::kNoNodes : Reason::kNever;
@@ -170,17 +224,11 @@ class Planner {
 
   // ---- what exists
 
-  struct Existence {
-    bool ever = false;
-    bool now = false;
-    Pool::Matching matching;
-  };
-
-  Existence existence(const Request& request) {
-    if (!common(request)) return look_whether_exists(request);
-    const auto [at, fresh] = existence_.try_emplace(shape_of(request));
-    if (fresh) at->second = look_whether_exists(request);
-    return at->second;
+  Existence existence(JobIndex j) {
+    Known* const k = known(j);
+    if (k == nullptr) return look_whether_exists(job(j).request);
+    if (!k->existence) k->existence = look_whether_exists(job(j).request);
+    return *k->existence;
   }
 
   Existence look_whether_exists(const Request& request) {
@@ -200,24 +248,21 @@ class Planner {
 
   // ---- failures that need not be tried again: what is free only shrinks, and reservations only grow
 
-  bool known_to_fail(JobIndex j, const Pool::Asker& asker) const {
-    const Request& request = job(j).request;
-    if (!common(request)) return false;
-    const auto at = failed_.find(shape_of(request));
-    return at != failed_.end() && asker.ends >= at->second;
+  bool known_to_fail(JobIndex j, const Pool::Asker& asker) {
+    const Known* const k = known(j);
+    return k != nullptr && asker.ends >= k->failed;
   }
 
-  void remember_failure(JobIndex j, const Pool::Asker& asker) {
-    const Request& request = job(j).request;
-    if (!common(request)) return;
-    const auto [at, fresh] = failed_.try_emplace(shape_of(request), asker.ends);
-    if (!fresh) at->second = std::min(at->second, asker.ends);
-  }
-
-  bool fits_but_for_reservations(JobIndex j, Pool::Asker asker) const {
-    if (reserved_ == 0) return false;
+  // Remembers what it finds. REQUIRES: it has no place as it is.
+  bool fits_but_for_reservations(JobIndex j, Pool::Asker asker) {
+    Known* const k = known(j);
+    if (k != nullptr && k->failed == kAlways) return false;
+    const bool told_before = k != nullptr && asker.ends >= k->failed;
+    const Ms ends = asker.ends;
     asker.ignores_reservations = true;
-    return pool_.place(job(j).request, asker).has_value();
+    const bool fits = told_before || (reserved_ > 0 && pool_.place(job(j).request, asker).has_value());
+    if (k != nullptr) k->failed = fits ? std::min(k->failed, ends) : kAlways;
+    return fits;
   }
 
   // ---- quotas
@@ -278,11 +323,6 @@ class Planner {
     victim_nodes_[ranks_[j].key()] += view.held.size();
   }
 
-  bool may_preempt(JobIndex by, const Victim& victim) const {
-    if (victim.taken || !ranks_[by].above(ranks_[victim.job])) return false;
-    return job(by).user != job(victim.job).user || job(by).tier != job(victim.job).tier;
-  }
-
   std::size_t nodes_below(const Rank& rank) const {
     std::size_t nodes = 0;
     for (const auto& [key, count] : victim_nodes_) {
@@ -293,46 +333,17 @@ class Planner {
 
   // Whether nodes that others are leaving, or would, make it a place; then they are kept for it.
   bool make_room(JobIndex j) {
-    const Request& request = job(j).request;
-    const Rank& rank = ranks_[j];
-    std::size_t coming_nodes = 0;
-    for (const JobIndex e : ending_) {
-      if (comes_to(e, j)) coming_nodes += job(e).held.size();
-    }
-    const std::size_t most = pool_.free_nodes() + coming_nodes + nodes_below(rank);
-    if (request.shares() ? most == 0 : most < request.nodes) return false;
-    const auto shape = std::tuple(shape_of(request), job(j).user);
-    if (common(request)) {
-      const auto at = no_room_.find(shape);
-      if (at != no_room_.end() && !rank.above(at->second)) return false;
-    }
-    std::vector<JobIndex> given;
-    for (const JobIndex e : ending_) {
-      if (!comes_to(e, j)) continue;
-      pool_.give(job(e).held);
-      given.push_back(e);
-    }
-    const Pool::Asker asker{.job = j, .ends = s_.now + left(job(j)), .ignores_reservations = true};
-    const auto fits = [&] {
-      return request.shares() || pool_.free_nodes() >= request.nodes ? pool_.place(request, asker) : std::nullopt;
-    };
-    auto placed = fits();
-    std::vector<Victim*> chosen;
-    for (auto v = victims_.begin(); !placed && v != victims_.end(); ++v) {
-      if (!may_preempt(j, *v)) continue;
-      pool_.give(job(v->job).held);
-      chosen.push_back(&*v);
-      placed = fits();
-    }
-    if (placed) placed = without_needless(chosen, std::move(*placed), fits);
-    for (const Victim* v : chosen) pool_.take(job(v->job).held);
-    for (const JobIndex e : given) pool_.take(job(e).held);
-    if (!placed) {
-      if (common(request)) no_room_.insert_or_assign(shape, rank);
+    Known* const k = known(j);
+    if (k != nullptr && k->no_room && !ranks_[j].above(*k->no_room)) return false;
+    if (!may_suffice(j)) return false;
+    Room room = search_room(j, false);
+    if (!room.placed) {
+      // What all victims of the rank do not give, nobody of the rank or below gets.
+      if (k != nullptr && !search_room(j, true).placed) k->no_room = ranks_[j];
       return false;
     }
-    for (const Placed& p : *placed) pool_.keep(p.node, j);
-    for (Victim* v : chosen) {
+    for (const Placed& p : *room.placed) pool_.keep(p.node, j);
+    for (Victim* v : room.victims) {
       v->taken = true;
       victim_nodes_[ranks_[v->job].key()] -= job(v->job).held.size();
       plan_.preempts.push_back({.victim = v->job, .by = j});
@@ -340,10 +351,56 @@ class Planner {
     // What it takes it may not have in another way: quotas and arrays count it from now on.
     use_quotas(job(j), weight(job(j)), +1);
     if (job(j).array != 0) ++running_of_array_[job(j).array];
-    for (const JobIndex e : given) {
-      if (uses(*placed, job(e).held)) coming_for_[e] = j;
+    for (const JobIndex e : room.ending) {
+      if (uses(*room.placed, job(e).held)) coming_for_[e] = j;
     }
     return true;
+  }
+
+  // By numbers alone.
+  bool may_suffice(JobIndex j) const {
+    std::size_t most = pool_.free_nodes() + nodes_below(ranks_[j]);
+    for (const JobIndex e : ending_) most += comes_to(e, j) ? job(e).held.size() : 0;
+    return most >= job(j).request.nodes || (job(j).request.shares() && most > 0);
+  }
+
+  struct Room {
+    std::optional<std::vector<Placed>> placed;
+    std::vector<Victim*> victims;
+    std::vector<JobIndex> ending;  // that it was looked for beside
+  };
+
+  // Leaves the pool as it was.
+  Room search_room(JobIndex j, bool own_user_too) {
+    const Request& request = job(j).request;
+    const Pool::Asker asker{.job = j, .ends = s_.now + left(job(j)), .ignores_reservations = true};
+    Room room;
+    for (const JobIndex e : ending_) {
+      if (!comes_to(e, j)) continue;
+      pool_.give(job(e).held);
+      room.ending.push_back(e);
+    }
+    const auto fits = [&] { return pool_.place(request, asker); };
+    room.placed = fits();
+    // From here on only what is given can change that.
+    std::size_t good = room.placed ? 0 : pool_.count_good(request, asker);
+    for (auto v = victims_.begin(); !room.placed && v != victims_.end(); ++v) {
+      if (v->taken || !ranks_[j].above(ranks_[v->job])) continue;
+      if (!own_user_too && job(j).user == job(v->job).user && job(j).tier == job(v->job).tier) continue;
+      room.victims.push_back(&*v);
+      bool better = false;
+      for (const Placed& p : job(v->job).held) {
+        pool_.give(p);
+        const bool now_good = pool_.good(p.node, request, asker);
+        good += now_good;
+        better = better || now_good;
+      }
+      if (better && (request.shares() || good >= request.nodes)) room.placed = fits();
+    }
+    if (room.placed && !own_user_too) room.placed = without_needless(room.victims, std::move(*room.placed), fits);
+    for (const Victim* v : room.victims) pool_.take(job(v->job).held);
+    for (const JobIndex e : room.ending) pool_.take(job(e).held);
+    return room;
   }
 
   // Whether the nodes of a job that is leaving may be planned for `j`.
@@ -444,10 +501,11 @@ class Planner {
   std::map<decltype(Rank().key()), std::size_t> victim_nodes_;
   std::map<std::uint64_t, std::uint32_t> running_of_array_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, double> quota_used_;  // by quota and user
-  std::map<Shape, Ms> failed_;                                            // ends of the shortest that failed
-  std::map<std::tuple<Shape, std::uint32_t>, Rank> no_room_;              // by shape and user: the highest that failed
+  std::unordered_map<Shape, ShapeId, ShapeHash> shapes_;
+  std::vector<ShapeId> shape_of_;  // by job; kNone: its own
+  std::vector<Known> known_;       // by shape
   std::map<JobIndex, JobIndex> coming_for_;
-  std::map<Shape, Existence> existence_;
+
   std::vector<NodeView> all_well_;
   std::unique_ptr<Pool> whole_, empty_;
   mutable std::optional<std::uint32_t> largest_gpus_;

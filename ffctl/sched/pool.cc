@@ -152,11 +152,27 @@ std::optional<std::vector<Placed>> Pool::place(const Request& request, const Ask
   return request.shares() ? place_part(request, asker) : place_whole(request, asker);
 }
 
+bool Pool::fits_part(NodeIndex i, const Request& request, const Asker& asker) const {
+  return bits(nodes_[i].free_gpus) >= request.gpus && nodes_[i].free_cpus >= cpus_of(request, views_[i]) &&
+         nodes_[i].free_memory >= request.memory_bytes && suits(i, request) && open_to(i, asker);
+}
+
+bool Pool::good(NodeIndex i, const Request& request, const Asker& asker) const {
+  if (!views_[i].usable) return false;
+  if (request.shares()) return fits_part(i, request, asker);
+  return nodes_[i].holders == 0 && suits(i, request) && open_to(i, asker);
+}
+
+std::size_t Pool::count_good(const Request& request, const Asker& asker) const {
+  std::size_t count = 0;
+  for (const auto& leaf : free_) {
+    for (const NodeIndex i : leaf) count += good(i, request, asker);
+  }
+  return count;
+}
+
 std::optional<std::vector<Placed>> Pool::place_part(const Request& request, const Asker& asker) const {
-  const auto fits = [&](NodeIndex i) {
-    return bits(nodes_[i].free_gpus) >= request.gpus && nodes_[i].free_cpus >= cpus_of(request, views_[i]) &&
-           nodes_[i].free_memory >= request.memory_bytes && suits(i, request) && open_to(i, asker);
-  };
+  const auto fits = [&](NodeIndex i) { return fits_part(i, request, asker); };
   const auto part = [&](NodeIndex i) {
     return std::vector<Placed>{{.node = i,
                                 .gpus = lowest(nodes_[i].free_gpus, request.gpus),

@@ -41,6 +41,11 @@ class Pool {
   // Does not take.
   std::optional<std::vector<Placed>> place(const Request& request, const Asker& asker) const;
 
+  // Whether the node by itself would do: wholly free, or, where the request shares, with enough that is free.
+  bool good(NodeIndex node, const Request& request, const Asker& asker) const;
+  // Of wholly free nodes, how many are good().
+  std::size_t count_good(const Request& request, const Asker& asker) const;
+
   std::size_t free_nodes() const noexcept { return free_nodes_; }
   // Nodes that would do for the request were they free: all of them, and the usable ones.
   struct Matching {
@@ -61,6 +66,7 @@ class Pool {
   };
 
   bool suits(NodeIndex node, const Request& request) const;
+  bool fits_part(NodeIndex node, const Request& request, const Asker& asker) const;
   bool open_to(NodeIndex node, const Asker& asker) const;
   bool plain(const Request& request) const;
   std::optional<std::vector<Placed>> place_part(const Request& request, const Asker& asker) const;

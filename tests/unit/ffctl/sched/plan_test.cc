@@ -267,6 +267,17 @@ TEST(Plan, WhatIsBeingLeftIsPlannedWithAndKept) {
   EXPECT_NE(start_of(checked(s, kSlicePolicy), 3), nullptr);
 }
 
+TEST(Plan, WhatIsBeingLeftForOneIsNotCountedOnByAnother) {
+  Snapshot s = cluster(2);
+  s.jobs = {runs(s, 1, {0}, 2), runs(s, 2, {1}, 2), wants(4, 1, 6), wants(5, 1, 6)};
+  s.jobs[0].hold = Hold::kEnding;
+  s.jobs[0].ending_for = 5;
+  const Plan p = checked(s, kSlicePolicy);
+  ASSERT_EQ(p.preempts.size(), 1u);
+  EXPECT_EQ(p.preempts[0].by, 2u);
+  EXPECT_EQ(p.preempts[0].victim, 1u);
+}
+
 TEST(Plan, NodesThatAnyoneIsLeavingSpareVictims) {
   Snapshot s = cluster(2);
   s.jobs = {runs(s, 1, {0}, 5), runs(s, 2, {1}, 2), wants(3, 1, 6)};
