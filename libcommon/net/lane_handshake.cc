@@ -59,7 +59,9 @@ Task<Error> refuse(runtime::Socket& socket, const Handshake& handshake, Error wh
 
 bool trusts(const LaneServer& server, int fd) {
   const auto credentials = peer_credentials(fd);
-  return credentials && std::ranges::find(server.trusted_uids, credentials->uid) != server.trusted_uids.end();
+  if (!credentials) return false;
+  return std::ranges::any_of(server.trusted_uids,
+                             [&](uid_t uid) { return uid == credentials->uid || uid == kAnyUser; });
 }
 
 }  // namespace

@@ -80,5 +80,7 @@ struct PeerCredentials {
   gid_t gid = 0;
 };
 Result<PeerCredentials> peer_credentials(int fd);
+// In a list of users that are trusted: every one.
+inline constexpr uid_t kAnyUser = static_cast<uid_t>(-1);
 
 }  // namespace ff::net

@@ -38,7 +38,8 @@ namespace ff::net {
 struct TcpOptions {
   Endpoint endpoint;                      // who we are, the cluster key, features offered
   std::shared_ptr<const TlsContext> tls;  // TCP lanes run through it; both ends must. Unix sockets never do.
-  // Users that may connect by Unix socket without the cluster key.
+  // Users that may connect by Unix socket without the cluster key; kAnyUser: all of this machine, for services that ask
+  // PeerIdentity::local who it is.
   std::vector<uid_t> trusted_uids;
   bool bulk_checksum = false;  // CRC-32C of bulk, where the peer asks for it too
 

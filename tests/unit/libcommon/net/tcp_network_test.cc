@@ -96,6 +96,18 @@ TEST(TcpNetwork, AUserThatIsTrustedNeedsNoKeyOverAUnixSocket) {
   EXPECT_EQ(seen->local->pid, ::getpid());
 }
 
+TEST(TcpNetwork, EveryLocalUserMayBeTrusted) {
+  TcpWorldOptions options{.unix_socket = true};
+  options.tcp.trusted_uids = {net::kAnyUser};
+  TcpWorld world(options);
+  Result<> answer;
+  std::optional<net::PeerIdentity> seen;
+  world.run(knock_without_key(world, answer, seen));
+  ASSERT_TRUE(answer) << answer.error().message();
+  ASSERT_TRUE(seen && seen->local);
+  EXPECT_FALSE(seen->authenticated);
+}
+
 TEST(TcpNetwork, AnotherUserNeedsTheKey) {
   TcpWorldOptions options{.unix_socket = true};
   options.tcp.trusted_uids = {::geteuid() + 1};
