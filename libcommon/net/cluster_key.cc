@@ -1,10 +1,7 @@
 #include "libcommon/net/cluster_key.hpp"
 
-#include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,13 +9,14 @@
 
 #include "libcommon/base/assert.hpp"
 #include "libcommon/base/defer.hpp"
-#include "libcommon/base/file.hpp"
 #include "libcommon/net/crypto.hpp"
+#include "libcommon/net/private_file.hpp"
 
 namespace ff::net {
 namespace {
 
 constexpr std::string_view kTag = "ffkey1 ";
+constexpr std::string_view kNoun = "key file";
 constexpr std::string_view kHex = "0123456789abcdef";
 constexpr std::size_t kFileBytes = kTag.size() + 2 * kClusterKeyBytes + 1;
 
@@ -28,31 +26,6 @@ std::unexpected<Error> malformed(std::string_view reason) {
   return fail(Errc::kInvalidArgument,
               fmt::format("cluster key: {} (a key file is one line: ffkey1, a space and {} hexadecimal digits)", reason,
                           2 * kClusterKeyBytes));
-}
-
-// Of the open file, so that nobody can exchange it between check and read.
-Result<> check_private(int fd, const std::string& path) {
-  struct stat about;
-  if (::fstat(fd, &about) != 0) return fail(errno_error(path));
-  if (!S_ISREG(about.st_mode)) return fail(Errc::kInvalidArgument, fmt::format("{}: is no regular file", path));
-  if ((about.st_mode & 077) != 0)
-    return fail(Errc::kPermission, fmt::format("{}: other users may use this key file, its mode is {:04o} (chmod 600 "
-                                               "'{}'; make a new key if somebody may have read it)",
-                                               path, about.st_mode & 07777, path));
-  if (about.st_uid != ::geteuid() && about.st_uid != 0)
-    return fail(Errc::kPermission, fmt::format("{}: this key file belongs to user {}, who is neither us nor root "
-                                               "(chown it to user {})",
-                                               path, about.st_uid, ::geteuid()));
-  return {};
-}
-
-Result<UniqueFd> open_new_private(const std::string& path) {
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-  UniqueFd fd(::open(path.c_str(), kFlags, 0600));
-  if (!fd && errno == EEXIST && ::unlink(path.c_str()) == 0)  // of a process with our pid that was killed
-    fd.reset(::open(path.c_str(), kFlags, 0600));
-  if (!fd) return fail(errno_error(fmt::format("{}: create", path)));
-  return fd;
 }
 
 }  // namespace
@@ -98,21 +71,10 @@ Result<ClusterKey> ClusterKey::parse(std::string_view text) {
 }
 
 Result<ClusterKey> ClusterKey::load(const std::string& path) {
-  // Non-blocking: a FIFO in its place must not hang us before check_private() refuses it.
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return fail(errno_error(fmt::format("{}: open the cluster key", path)));
-  FF_TRY(check_private(fd.get(), path));
-  std::string text(kFileBytes + 1, '\0');  // one more than a key has, to see files that are too long
+  // One more than a key has, to see files that are too long.
+  FF_TRY_ASSIGN(std::string text, read_private_file(path, kNoun, kFileBytes + 1));
   Defer forget([&] { wipe(writable(text)); });
-  std::size_t got = 0;
-  while (got < text.size()) {
-    const ssize_t n = ::read(fd.get(), text.data() + got, text.size() - got);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail(errno_error(fmt::format("{}: read the cluster key", path)));
-    if (n == 0) break;
-    got += static_cast<std::size_t>(n);
-  }
-  auto key = parse(std::string_view(text).substr(0, got));
+  auto key = parse(text);
   if (!key) return fail(std::move(key).error().context(path));
   return key;
 }
@@ -126,20 +88,7 @@ Result<> ClusterKey::create_file(const std::string& path) const {
     text += kHex[static_cast<unsigned>(b) & 15];
   }
   text += '\n';
-  const std::string temporary = fmt::format("{}.tmp.{}", path, ::getpid());
-  FF_TRY_ASSIGN(const UniqueFd fd, open_new_private(temporary));
-  Defer remove([&] { ::unlink(temporary.c_str()); });
-  FF_TRY_CTX(write_all(fd.get(), std::as_bytes(std::span(text))), temporary);
-  if (::fsync(fd.get()) != 0) return fail(errno_error(fmt::format("{}: fsync", temporary)));
-  // link(2) is the one step that makes the whole file appear and refuses to replace another.
-  if (::link(temporary.c_str(), path.c_str()) != 0) {
-    if (errno == EEXIST)
-      return fail(Errc::kAlreadyExists,
-                  fmt::format("{}: exists, and a key is never overwritten (move it away, or name another file)", path),
-                  EEXIST);
-    return fail(errno_error(fmt::format("{}: create", path)));
-  }
-  return fsync_folder(parent_folder(path));
+  return create_private_file(path, kNoun, text);
 }
 
 std::string ClusterKey::fingerprint() const {
