@@ -63,8 +63,9 @@ std::string hexadecimal(std::string_view bytes) {
 Result<ClusterAnswer> ask_cluster(const ffs::ClusterFile& cluster, std::vector<std::string> paths,
                                   runtime::Duration timeout, std::stop_token stop) {
   for (const std::string& path : paths) FF_TRY(ffs::clean_path(path_inside(path)));
+  FF_TRY_ASSIGN(ffs::FileSystemOptions options, ffs::client_options(cluster, "ffbench", timeout));
   FF_TRY_ASSIGN(const auto env, ffs::make_cluster_env(cluster, "client", 0));
-  return env->run(run(*env, ffs::client_options(cluster, "ffbench", timeout), std::move(paths), std::move(stop)));
+  return env->run(run(*env, std::move(options), std::move(paths), std::move(stop)));
 }
 
 ClusterFacts facts_of(const ffs::RoutingView& view) {

@@ -8,15 +8,16 @@ namespace ff::ffs {
 using runtime::Task;
 
 Result<std::unique_ptr<BlockingFileSystem>> BlockingFileSystem::connect(const ClusterFile& cluster, std::string what,
-                                                                        runtime::Duration timeout) {
+                                                                        runtime::Duration timeout,
+                                                                        const std::string& token) {
+  FF_TRY_ASSIGN(FileSystemOptions options, client_options(cluster, std::move(what), timeout, token));
   auto blocking = std::unique_ptr<BlockingFileSystem>(new BlockingFileSystem());
   FF_TRY_ASSIGN(blocking->env_, make_cluster_env(cluster, "client", 0));
   const auto connected = std::make_shared<std::promise<Result<>>>();
   auto answer = connected->get_future();
-  blocking->thread_ = std::thread(
-      [self = blocking.get(), connected, options = client_options(cluster, std::move(what), timeout)]() mutable {
-        (void)self->env_->run(self->live(std::move(options), connected));
-      });
+  blocking->thread_ = std::thread([self = blocking.get(), connected, options = std::move(options)]() mutable {
+    (void)self->env_->run(self->live(std::move(options), connected));
+  });
   FF_TRY(answer.get());
   return blocking;
 }

@@ -26,9 +26,10 @@ namespace ff::ffs {
 
 class BlockingFileSystem {
  public:
-  // Errors: those of FileSystem::connect(), of the key file, and of a machine without the means for a reactor.
+  // `token`: as client_options() takes it. Errors: those of FileSystem::connect(), of the key file and the token, and
+  // of a machine without the means for a reactor.
   static Result<std::unique_ptr<BlockingFileSystem>> connect(const ClusterFile& cluster, std::string what,
-                                                             runtime::Duration timeout);
+                                                             runtime::Duration timeout, const std::string& token = {});
   // Disconnects. Nothing calls any more, and every File is closed.
   ~BlockingFileSystem();
   BlockingFileSystem(const BlockingFileSystem&) = delete;

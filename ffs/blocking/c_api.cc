@@ -171,6 +171,10 @@ uint32_t ffs_version(void) { return FFS_ABI_VERSION; }
 const char* ffs_last_error(void) { return last_error.c_str(); }
 
 int ffs_connect(const char* cluster, const char* what, uint64_t timeout_ms, ffs_fs** out) {
+  return ffs_connect_as(cluster, what, timeout_ms, nullptr, out);
+}
+
+int ffs_connect_as(const char* cluster, const char* what, uint64_t timeout_ms, const char* token_file, ffs_fs** out) {
   if (out == nullptr) return refuse_argument("room for the file system is needed");
   *out = nullptr;
   if (timeout_ms > 86'400'000) return refuse_argument("timeout_ms: more than a day");
@@ -178,7 +182,8 @@ int ffs_connect(const char* cluster, const char* what, uint64_t timeout_ms, ffs_
     const auto file = find_cluster_file(cluster == nullptr ? "" : cluster);
     if (!file) return refuse(file.error());
     auto fs = BlockingFileSystem::connect(*file, what == nullptr ? "libffs" : what,
-                                          timeout_ms == 0 ? 30s : std::chrono::milliseconds(timeout_ms));
+                                          timeout_ms == 0 ? 30s : std::chrono::milliseconds(timeout_ms),
+                                          token_file == nullptr ? "" : token_file);
     if (!fs) return refuse(fs.error());
     *out = new ffs_fs{*std::move(fs)};
     return 0;

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "ffs/meta/user_token.hpp"
 #include "libcommon/net/tcp_network.hpp"
 #include "libcommon/runtime/real_env.hpp"
 
@@ -83,11 +84,18 @@ Result<std::unique_ptr<runtime::RealEnv>> make_cluster_env(const ClusterFile& cl
   return env;
 }
 
-FileSystemOptions client_options(const ClusterFile& cluster, std::string what, runtime::Duration timeout) {
+Result<FileSystemOptions> client_options(const ClusterFile& cluster, std::string what, runtime::Duration timeout,
+                                         const std::string& token) {
   FileSystemOptions options;
   options.managers = cluster.managers();
   options.cluster = cluster_bytes(cluster);
   options.caller = this_user();
+  const char* const named = std::getenv("FF_FFS_TOKEN_FILE");
+  const std::string file = !token.empty() ? token : named == nullptr ? "" : named;
+  if (!file.empty()) {
+    FF_TRY_ASSIGN(const UserToken shown, UserToken::load(file));
+    options.caller.token = shown.bytes();
+  }
   options.host = host_name();
   options.what = std::move(what);
   options.timeout = timeout;

@@ -26,7 +26,10 @@ std::string cluster_path(const std::string& given);
 Result<std::unique_ptr<runtime::RealEnv>> make_cluster_env(const ClusterFile& cluster, const std::string& role,
                                                            std::uint64_t node);
 
-// Of a client that acts as this process's user on this host. `what` is for the list of sessions: "ffs cp".
-FileSystemOptions client_options(const ClusterFile& cluster, std::string what, runtime::Duration timeout);
+// Of a client on this host. It acts as the user of the token in the file `token`, or where that is empty, in the file
+// that FF_FFS_TOKEN_FILE names; without either, as this process's user. `what` is for the list of sessions: "ffs cp".
+// Errors: UserToken::load()'s.
+Result<FileSystemOptions> client_options(const ClusterFile& cluster, std::string what, runtime::Duration timeout,
+                                         const std::string& token = {});
 
 }  // namespace ff::ffs

@@ -62,8 +62,12 @@ const char* ffs_last_error(void);
 
 /* `cluster`: description of the file system, or the folder that holds it as cluster.yaml; NULL: as the command ffs
  * finds it (FF_CLUSTER, ...). `what`: for the list of sessions; NULL: "libffs". `timeout_ms`: of one operation with all
- * its retries; 0: 30 s. Calls act as the user of this process. */
+ * its retries; 0: 30 s. Calls act as the user of the token in the file that FF_FFS_TOKEN_FILE names, which its owner
+ * alone may read; where it is not set, as the user of this process. -EACCES: others may read that file; from the first
+ * operation on: the token is not known, revoked or expired, or the file system asks for one and there is none. */
 int ffs_connect(const char* cluster, const char* what, uint64_t timeout_ms, ffs_fs** out);
+/* The same as the user of the token in `token_file`; NULL: as ffs_connect(). */
+int ffs_connect_as(const char* cluster, const char* what, uint64_t timeout_ms, const char* token_file, ffs_fs** out);
 void ffs_disconnect(ffs_fs* fs); /* after its files are closed; NULL is fine */
 
 int ffs_open(ffs_fs* fs, const char* path, int flags, uint32_t mode, ffs_file** out);

@@ -34,8 +34,9 @@ FileSystem::~FileSystem() = default;
 Task<Result<std::unique_ptr<FileSystem>>> FileSystem::connect(runtime::Env& env, FileSystemOptions options) {
   std::unique_ptr<FileSystem> fs(new FileSystem(env, std::move(options)));
   const std::uint64_t session = session_number(env.rng());
-  fs->manager_ =
-      std::make_unique<MgmtClient>(env, fs->options_.managers, MgmtClientOptions{.cluster = fs->options_.cluster});
+  fs->manager_ = std::make_unique<MgmtClient>(
+      env, fs->options_.managers,
+      MgmtClientOptions{.cluster = fs->options_.cluster, .token = fs->options_.caller.token});
   Result<> started = co_await fs->manager_->start(fs->options_.timeout);
   if (started) started = fs->manager_->keep_session(session, fs->options_.what, fs->options_.host);
   if (!started) {

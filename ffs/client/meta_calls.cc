@@ -73,6 +73,7 @@ void MetaCalls::sign(Request& request) {
     user.set_uid(caller_.uid);
     user.set_gid(caller_.gid);
     user.mutable_groups()->Assign(caller_.groups.begin(), caller_.groups.end());
+    user.set_token(caller_.token);
   }
   if constexpr (requires { request.mutable_request(); }) {
     request.mutable_request()->set_client(client_);
@@ -81,8 +82,8 @@ void MetaCalls::sign(Request& request) {
   if constexpr (requires { request.set_client(client_); }) request.set_client(client_);
 }
 
-template <class Reply, class Request>
-Task<Result<Reply>> MetaCalls::call(Method<Reply, Request> method, Request request) {
+template <class Stub, class Reply, class Request>
+Task<Result<Reply>> MetaCalls::call(Method<Stub, Reply, Request> method, Request request) {
   sign(request);
   constexpr bool kTagged = requires { request.mutable_request(); };
   runtime::Time until = runtime::saturating_add(env_.now(), timeout_);
@@ -93,11 +94,10 @@ Task<Result<Reply>> MetaCalls::call(Method<Reply, Request> method, Request reque
     if (service) {
       const runtime::Time sent = env_.now();
       bool reached = false;
-      Result<Reply> reply =
-          co_await (MetaClient(**service).*method)(request, {.timeout = std::min(until - sent, kAttempt),
-                                                             .attempts = 2,
-                                                             .wait_for_connection = false,
-                                                             .may_have_run = &reached});
+      Result<Reply> reply = co_await (Stub(**service).*method)(request, {.timeout = std::min(until - sent, kAttempt),
+                                                                         .attempts = 2,
+                                                                         .wait_for_connection = false,
+                                                                         .may_have_run = &reached});
       if (reply) {
         if constexpr (requires { reply->status(); }) FF_CO_TRY(result_of(reply->status()));
         co_return std::move(*reply);
@@ -165,5 +165,27 @@ Task<Result<QuotaReply>> MetaCalls::quota(QuotaRequest request) {
   co_return co_await call(&MetaClient::quota, std::move(request));
 }
 Task<Result<StatFsReply>> MetaCalls::stat_fs() { co_return co_await call(&MetaClient::stat_fs, StatFsRequest()); }
+
+Task<Result<AddUserReply>> MetaCalls::add_user(AddUserRequest request) {
+  co_return co_await call(&UsersClient::add_user, std::move(request));
+}
+Task<Result<RemoveUserReply>> MetaCalls::remove_user(RemoveUserRequest request) {
+  co_return co_await call(&UsersClient::remove_user, std::move(request));
+}
+Task<Result<ListUsersReply>> MetaCalls::list_users(ListUsersRequest request) {
+  co_return co_await call(&UsersClient::list_users, std::move(request));
+}
+Task<Result<AddTokenReply>> MetaCalls::add_token(AddTokenRequest request) {
+  co_return co_await call(&UsersClient::add_token, std::move(request));
+}
+Task<Result<ListTokensReply>> MetaCalls::list_tokens(ListTokensRequest request) {
+  co_return co_await call(&UsersClient::list_tokens, std::move(request));
+}
+Task<Result<RevokeTokenReply>> MetaCalls::revoke_token(RevokeTokenRequest request) {
+  co_return co_await call(&UsersClient::revoke_token, std::move(request));
+}
+Task<Result<IdentifyReply>> MetaCalls::identify() {
+  co_return co_await call(&UsersClient::identify, IdentifyRequest());
+}
 
 }  // namespace ff::ffs

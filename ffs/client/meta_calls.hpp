@@ -13,9 +13,11 @@
 
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "ffs/meta/meta.ff.hpp"
+#include "ffs/meta/users.ff.hpp"
 #include "ffs/mgmt/routing.hpp"
 #include "libcommon/rpc/client.hpp"
 
@@ -25,6 +27,8 @@ struct Caller {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::vector<std::uint32_t> groups;
+  std::string
+      token;  // 32 bytes (user_token.hpp): whoever it was made for acts, and the rest counts for nothing; or empty
 };
 
 // Nothing when the status says that it was done.
@@ -54,14 +58,23 @@ class MetaCalls {
   runtime::Task<Result<QuotaReply>> quota(QuotaRequest request);
   runtime::Task<Result<StatFsReply>> stat_fs();
 
+  // Users and their tokens: an administrator's, but for identify().
+  runtime::Task<Result<AddUserReply>> add_user(AddUserRequest request);
+  runtime::Task<Result<RemoveUserReply>> remove_user(RemoveUserRequest request);
+  runtime::Task<Result<ListUsersReply>> list_users(ListUsersRequest request);
+  runtime::Task<Result<AddTokenReply>> add_token(AddTokenRequest request);
+  runtime::Task<Result<ListTokensReply>> list_tokens(ListTokensRequest request);
+  runtime::Task<Result<RevokeTokenReply>> revoke_token(RevokeTokenRequest request);
+  runtime::Task<Result<IdentifyReply>> identify();
+
   std::uint64_t client() const noexcept { return client_; }
   runtime::Task<void> stop();
 
  private:
-  template <class Reply, class Request>
-  using Method = runtime::Task<Result<Reply>> (MetaClient::*)(const Request&, rpc::CallOptions) const;
-  template <class Reply, class Request>
-  runtime::Task<Result<Reply>> call(Method<Reply, Request> method, Request request);
+  template <class Stub, class Reply, class Request>
+  using Method = runtime::Task<Result<Reply>> (Stub::*)(const Request&, rpc::CallOptions) const;
+  template <class Stub, class Reply, class Request>
+  runtime::Task<Result<Reply>> call(Method<Stub, Reply, Request> method, Request request);
   template <class Request>
   void sign(Request& request);
   // Of the service to ask now; kUnavailable when the routing knows none.

@@ -146,6 +146,7 @@ Result<ClusterFile> from_config(const config::Config& config, const std::string&
   file.chunk_bytes = static_cast<std::uint32_t>(chunk);
   file.stripe = static_cast<std::uint32_t>(config.get<std::int64_t>("cluster.stripe"));
   file.one_host = config.get<bool>("cluster.one_host");
+  file.require_tokens = config.get<bool>("cluster.require_tokens");
   file.failure_timeout = config.get<std::chrono::nanoseconds>("cluster.failure_timeout");
   file.capacity_bytes = config.get<std::uint64_t>("stored.capacity");
   const std::uint64_t checksum = config.get<std::uint64_t>("stored.checksum_block");
@@ -223,6 +224,11 @@ const config::Schema& cluster_schema() {
        .type = Type::kBool,
        .otherwise = "false",
        .help = "chains may have several copies on one machine, as on a laptop; its loss then loses data"},
+      {.name = "cluster.require_tokens",
+       .type = Type::kBool,
+       .otherwise = "false",
+       .help =
+           "files and administration are for who shows a user token; false believes the numbers that clients claim"},
       {.name = "cluster.failure_timeout",
        .type = Type::kDuration,
        .otherwise = "10s",

@@ -61,6 +61,7 @@ struct ClusterFile {
   std::uint32_t chunk_bytes = 1u << 20;
   std::uint32_t stripe = 0;          // 0: all chains
   bool one_host = false;             // chains may have several members on one machine
+  bool require_tokens = false;       // metadata services and managers ask users for tokens
   std::uint64_t capacity_bytes = 0;  // of a target folder; 0: what is free
   std::uint32_t checksum_bytes = 4096;
   std::uint64_t journal_bytes = 64u << 20;

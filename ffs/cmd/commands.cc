@@ -20,7 +20,7 @@ cli::App app() {
                        get_command(),      cat_command(),   cp_command(),     mkdir_command(), rm_command(),
                        mv_command(),       ln_command(),    chmod_command(),  chown_command(), touch_command(),
                        truncate_command(), flag_command(),  layout_command(), quota_command(), status_command(),
-                       top_command(),      node_command(),  target_command(), chain_command()};
+                       top_command(),      node_command(),  target_command(), chain_command(), user_command()};
   return app;
 }
 

@@ -39,6 +39,7 @@ cli::Command top_command();
 cli::Command node_command();
 cli::Command target_command();
 cli::Command chain_command();
+cli::Command user_command();
 
 cli::App app();
 

@@ -50,6 +50,12 @@ void ClusterOptions::add_to(cli::Command& command) {
                              .value_name = "FILE",
                              .environment = "FF_CLUSTER",
                              .complete = "file"});
+  command.options.push_back({.names = "--token",
+                             .target = &token_,
+                             .help = "file with the user token to show; its mode is 0600",
+                             .value_name = "FILE",
+                             .environment = "FF_FFS_TOKEN_FILE",
+                             .complete = "file"});
   command.options.push_back({.names = "--timeout",
                              .target = &timeout_,
                              .help = "most that one operation may take with all its retries",
@@ -59,10 +65,10 @@ void ClusterOptions::add_to(cli::Command& command) {
 
 Result<int> run_with_file_system(const ClusterOptions& options, std::string what, FsBody& body) {
   FF_TRY_ASSIGN(const ClusterFile cluster, options.load());
+  FF_TRY_ASSIGN(FileSystemOptions client, client_options(cluster, std::move(what), options.timeout(), options.token()));
   FF_TRY_ASSIGN(const auto env, make_cluster_env(cluster, "client", 0));
   const runtime::StopOnSignals signals(*env);
-  Result<int> result =
-      env->run(connect_and_run(*env, client_options(cluster, std::move(what), options.timeout()), body));
+  Result<int> result = env->run(connect_and_run(*env, std::move(client), body));
   if (signals.caught() != 0) return 128 + signals.caught();
   return result;
 }

@@ -10,7 +10,7 @@
 
 namespace ff::ffs {
 
-// The options --cluster and --timeout; must outlive run().
+// The options --cluster, --token and --timeout; must outlive run().
 class ClusterOptions {
  public:
   ClusterOptions() = default;
@@ -20,9 +20,11 @@ class ClusterOptions {
   // Of find_cluster_file().
   Result<ClusterFile> load() const { return find_cluster_file(cluster_); }
   runtime::Duration timeout() const noexcept { return timeout_; }
+  const std::string& token() const noexcept { return token_; }
 
  private:
   std::string cluster_;
+  std::string token_;
   runtime::Duration timeout_ = std::chrono::seconds(30);
 };
 

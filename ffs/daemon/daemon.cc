@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "ffs/daemon/administrator_check.hpp"
 #include "ffs/daemon/chain_file_chunks.hpp"
 #include "ffs/daemon/counted_store.hpp"
 #include "ffs/daemon/manager_sessions.hpp"
@@ -11,6 +12,7 @@
 #include "ffs/daemon/node_stats.hpp"
 #include "ffs/daemon/target_store.hpp"
 #include "ffs/meta/meta_service.hpp"
+#include "ffs/meta/users_service.hpp"
 #include "ffs/mgmt/mgmt_service.hpp"
 #include "libcommon/cli/app.hpp"
 #include "libcommon/kv/etcd_store.hpp"
@@ -97,12 +99,16 @@ NodeInfo Daemon::node_info() const {
 
 Task<Result<>> Daemon::start_manager() {
   FF_CO_TRY_ASSIGN(manager_store_, co_await stores_.open(env_, cluster_.mgmtd_store, "mgmtd"));
-  manager_ = std::make_unique<Manager>(env_, *manager_store_,
-                                       ManagerOptions{.cluster = cluster_bytes(cluster_),
-                                                      .node = number(node_.id),
-                                                      .address = node_.address.text(),
-                                                      .failure_timeout = cluster_.failure_timeout,
-                                                      .share_hosts = cluster_.one_host});
+  ManagerOptions options{.cluster = cluster_bytes(cluster_),
+                         .node = number(node_.id),
+                         .address = node_.address.text(),
+                         .failure_timeout = cluster_.failure_timeout,
+                         .share_hosts = cluster_.one_host};
+  if (cluster_.require_tokens) {
+    administrators_ = std::make_unique<AdministratorCheck>(env_, *mgmt_);
+    options.administrators = administrators_.get();
+  }
+  manager_ = std::make_unique<Manager>(env_, *manager_store_, std::move(options));
   manager_->start();
   co_return {};
 }
@@ -114,6 +120,7 @@ Task<Result<>> Daemon::start_namespace() {
   chunks_ = std::make_unique<ChainFileChunks>(*chunks_client_, *mgmt_);
   sessions_ = std::make_unique<ManagerSessions>(*mgmt_);
   NamespaceServiceOptions options;
+  options.identities.required = cluster_.require_tokens;
   options.names.default_layout = [this]() -> std::optional<LayoutInfo> {
     const auto view = mgmt_->current();
     const std::uint64_t version = view == nullptr ? 0 : view->latest_version(kDefaultTable);
@@ -133,6 +140,7 @@ Task<Result<>> Daemon::start_namespace() {
     return !view->table(TableId{layout.table()}, layout.table_version()).empty();
   };
   names_ = std::make_unique<NamespaceService>(env_, *names_store_, *chunks_, *sessions_, std::move(options));
+  users_ = std::make_unique<UsersAdministration>(names_->users(), names_->identities());
   co_return co_await names_->start();
 }
 
@@ -149,7 +157,7 @@ Task<Result<>> Daemon::start() {
   });
   std::vector<rpc::Service*> services = {stats_.get()};
   if (manager_ != nullptr) services.push_back(manager_.get());
-  if (names_ != nullptr) services.push_back(names_.get());
+  if (names_ != nullptr) services.insert(services.end(), {names_.get(), users_.get()});
   if (node_.stored) {
     storage_ = std::make_unique<StorageServer>(env_, *mgmt_,
                                                StorageServerOptions{.cluster = cluster_bytes(cluster_),
@@ -252,6 +260,7 @@ Task<void> Daemon::stop_all() {
   if (storage_ != nullptr) co_await storage_->stop();
   if (manager_ != nullptr && storage_ != nullptr) co_await manager_->stop();
   if (server_ != nullptr) co_await server_->stop(kDrain);
+  if (administrators_ != nullptr) co_await administrators_->stop();
   if (chunks_client_ != nullptr) co_await chunks_client_->stop();
   if (mgmt_ != nullptr) co_await mgmt_->stop();
   if (names_store_ != nullptr) co_await names_store_->stop();

@@ -21,7 +21,9 @@ namespace ff::ffs {
 
 class Manager;
 class StorageClient;
+class AdministratorCheck;
 class NamespaceService;
+class UsersAdministration;
 class ChainFileChunks;
 class ManagerSessions;
 class NodeStats;
@@ -106,9 +108,11 @@ class Daemon {
   std::unique_ptr<ChainFileChunks> chunks_;
   std::unique_ptr<ManagerSessions> sessions_;
   std::unique_ptr<NamespaceService> names_;
-  std::unique_ptr<StorageServer> storage_;       // of a node with targets: serves the others at the same address
-  std::unique_ptr<rpc::Server> server_;          // of a node without
-  std::unique_ptr<HeartbeatSender> heartbeats_;  // of a node without
+  std::unique_ptr<UsersAdministration> users_;
+  std::unique_ptr<AdministratorCheck> administrators_;  // of a manager, where tokens are asked for
+  std::unique_ptr<StorageServer> storage_;              // of a node with targets: serves the others at the same address
+  std::unique_ptr<rpc::Server> server_;                 // of a node without
+  std::unique_ptr<HeartbeatSender> heartbeats_;         // of a node without
 };
 
 }  // namespace ff::ffs

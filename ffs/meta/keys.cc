@@ -13,10 +13,12 @@ enum class Table : char {
   kDirent = 'd',
   kGarbage = 'g',
   kInode = 'i',
+  kToken = 'k',
   kCounter = 'n',
   kQuota = 'q',
   kSession = 's',
   kTruncating = 't',
+  kUser = 'u',
   kXattr = 'x',
 };
 
@@ -87,6 +89,15 @@ std::string truncating(InodeId id) { return prefix(Table::kTruncating, number(id
 kv::KeyRange truncating_all() { return kv::prefix_range(prefix(Table::kTruncating)); }
 
 std::string id_blocks(unsigned shard) { return prefix(Table::kBlocks) + static_cast<char>(shard); }
+
+std::string user(std::string_view name) { return prefix(Table::kUser).append(name); }
+kv::KeyRange users() { return kv::prefix_range(prefix(Table::kUser)); }
+kv::KeyRange users_after(std::string_view name) { return {user(name) + '\0', users().end}; }
+std::string_view user_name(std::string_view key) { return key.substr(kPrefixBytes); }
+
+std::string token(std::uint64_t token) { return prefix(Table::kToken, token); }
+kv::KeyRange tokens() { return kv::prefix_range(prefix(Table::kToken)); }
+kv::KeyRange tokens_after(std::uint64_t token) { return {keys::token(token) + '\0', tokens().end}; }
 
 std::string counter(Count what, unsigned shard) {
   return prefix(Table::kCounter) + static_cast<char>(what) + static_cast<char>(shard);

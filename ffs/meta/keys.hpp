@@ -16,7 +16,8 @@ std::string big_endian(std::uint64_t value);
 // REQUIRES: at + 8 <= key.size().
 std::uint64_t number_at(std::string_view key, std::size_t at);
 
-// Every key of the namespace has a prefix of this length ("fs/" and a letter), then its first id.
+// Every key of the namespace has a prefix of this length ("fs/" and a letter), then its first id; a user's has the
+// name.
 inline constexpr std::size_t kPrefixBytes = 4;
 inline constexpr std::size_t kAnswerKeyBytes = kPrefixBytes + 20;
 
@@ -59,6 +60,17 @@ std::string truncating(InodeId id);
 kv::KeyRange truncating_all();
 
 std::string id_blocks(unsigned shard);
+
+std::string user(std::string_view name);
+kv::KeyRange users();
+// Those after `name`.
+kv::KeyRange users_after(std::string_view name);
+std::string_view user_name(std::string_view key);
+
+// `token`: its number.
+std::string token(std::uint64_t token);
+kv::KeyRange tokens();
+kv::KeyRange tokens_after(std::uint64_t token);
 
 enum class Count : std::uint8_t { kFiles = 'f', kDirectories = 'd', kSymlinks = 'l', kTrash = 't' };
 std::string counter(Count what, unsigned shard);

@@ -3,12 +3,15 @@
 // Answers    What POSIX has an errno for is Status in the reply; failures of the store are errors of the call:
 // kTimeout,
 //            kUnavailable (try again, here or at another service, with the same tag), kCorrupt, kIo, kInternal.
-// Lifetime   start(), then serve; stop() before it goes. Ownership: what it is given outlives it. Threads: the Env's.
+// Identity   Each request is its token's user's, or whoever's it claims to be: identities.hpp. Refusals are errors of
+// the call, kPermission. Lifetime   start(), then serve; stop() before it goes. Ownership: what it is given outlives
+// it. Threads: the Env's.
 #pragma once
 
 #include <memory>
 
 #include "ffs/meta/housekeeping.hpp"
+#include "ffs/meta/identities.hpp"
 #include "ffs/meta/meta.ff.hpp"
 #include "ffs/meta/namespace.hpp"
 #include "libcommon/runtime/scope.hpp"
@@ -18,6 +21,7 @@ namespace ff::ffs {
 struct NamespaceServiceOptions {
   NamespaceOptions names;
   HousekeepingOptions housekeeping;
+  IdentitiesOptions identities;
 };
 
 class NamespaceService final : public MetaService {
@@ -31,6 +35,8 @@ class NamespaceService final : public MetaService {
 
   Namespace& names() noexcept { return names_; }
   Housekeeping& housekeeping() noexcept { return housekeeping_; }
+  UserRegistry& users() noexcept { return users_; }
+  Identities& identities() noexcept { return identities_; }
 
   runtime::Task<Result<StatReply>> stat(rpc::ServerCall& call, const StatRequest& request) override;
   runtime::Task<Result<BatchStatReply>> batch_stat(rpc::ServerCall& call, const BatchStatRequest& request) override;
@@ -49,6 +55,12 @@ class NamespaceService final : public MetaService {
   runtime::Task<Result<StatFsReply>> stat_fs(rpc::ServerCall& call, const StatFsRequest& request) override;
 
  private:
+  // The request's user is who they prove to be; then `method` answers.
+  template <class Reply, class Request>
+  runtime::Task<Result<Reply>> answer(runtime::Task<Result<Reply>> (Namespace::*method)(Request), Request request);
+
+  UserRegistry users_;
+  Identities identities_;
   Namespace names_;
   Housekeeping housekeeping_;
   runtime::Scope scope_;

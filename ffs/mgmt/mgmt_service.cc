@@ -408,7 +408,14 @@ Task<Result<ListSessionsReply>> Manager::list_sessions(rpc::ServerCall&, const L
 
 // ---- administrators -------------------------------------------------------------------------------------------------
 
+Task<Result<>> Manager::check_administrator(std::string token) const {
+  FF_CO_TRY(check_primary());  // another manager will ask
+  if (options_.administrators != nullptr) FF_CO_TRY(co_await options_.administrators->check(std::move(token)));
+  co_return {};
+}
+
 Task<Result<InstallChainsReply>> Manager::install_chains(rpc::ServerCall&, const InstallChainsRequest& request) {
+  FF_CO_TRY(co_await check_administrator(request.token()));
   FF_CO_TRY(check_cluster(request.cluster()));
   FF_CO_TRY(co_await change([&]() -> Result<ManagerChange> { return plan_install(state_, request); }));
   InstallChainsReply reply;
@@ -418,6 +425,7 @@ Task<Result<InstallChainsReply>> Manager::install_chains(rpc::ServerCall&, const
 }
 
 Task<Result<UpdateChainReply>> Manager::update_chain(rpc::ServerCall&, const UpdateChainRequest& request) {
+  FF_CO_TRY(co_await check_administrator(request.token()));
   FF_CO_TRY(co_await change([&]() -> Result<ManagerChange> {
     const auto chain = state_.chains.find(request.chain());
     if (chain == state_.chains.end())
@@ -449,6 +457,7 @@ Result<ManagerChange> Manager::plan_drain(Plan plan) {
 }
 
 Task<Result<SetNodeReply>> Manager::set_node(rpc::ServerCall&, const SetNodeRequest& request) {
+  FF_CO_TRY(co_await check_administrator(request.token()));
   FF_CO_TRY(co_await change([&]() -> Result<ManagerChange> {
     return plan_drain([&](const Replacements& now) {
       return plan_set_node(state_, request, members_.alive(request.node(), env_.now()), now);
@@ -458,6 +467,7 @@ Task<Result<SetNodeReply>> Manager::set_node(rpc::ServerCall&, const SetNodeRequ
 }
 
 Task<Result<SetTargetReply>> Manager::set_target(rpc::ServerCall&, const SetTargetRequest& request) {
+  FF_CO_TRY(co_await check_administrator(request.token()));
   FF_CO_TRY(co_await change([&]() -> Result<ManagerChange> {
     return plan_drain([&](const Replacements& now) { return plan_set_target(state_, request, now); });
   }));
@@ -465,6 +475,7 @@ Task<Result<SetTargetReply>> Manager::set_target(rpc::ServerCall&, const SetTarg
 }
 
 Task<Result<SetConfigReply>> Manager::set_config(rpc::ServerCall&, const SetConfigRequest& request) {
+  FF_CO_TRY(co_await check_administrator(request.token()));
   FF_CO_TRY(co_await change([&]() -> Result<ManagerChange> { return plan_set_config(state_, request); }));
   SetConfigReply reply;
   reply.set_version(state_.configs[request.role()].version());

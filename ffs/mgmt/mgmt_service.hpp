@@ -18,7 +18,7 @@
 // the
 //            node's heartbeats are refused; afterwards they bring the routing in which others go on without it.
 // Errors     kUnavailable "not primary (node 2 is)"; what administrators ask for wrongly: kInvalidArgument, kNotFound,
-//            kAlreadyExists, with a sentence.
+//            kAlreadyExists, kPermission, with a sentence.
 // Threads    Those of the Env, which outlives it, as does the store.
 #pragma once
 
@@ -39,6 +39,14 @@
 
 namespace ff::ffs {
 
+// Knows who may change the cluster.
+class AdministratorSource {
+ public:
+  virtual ~AdministratorSource() = default;
+  // Nothing: who shows this token may. kPermission; kUnavailable: nobody can tell now.
+  virtual runtime::Task<Result<>> check(std::string token) = 0;
+};
+
 struct ManagerOptions {
   std::string cluster;     // 16 bytes
   std::uint64_t node = 0;  // this manager's
@@ -49,6 +57,8 @@ struct ManagerOptions {
   runtime::Duration primary_ttl = std::chrono::seconds(5);  // that the lease outlives a dead primary
   bool share_hosts = false;           // a chain may have several members on one machine; never on one node
   std::size_t replacements_max = 16;  // that catch up at one time, of members that are drained
+  // Asked before each change that an administrator wants; null: all members may. Outlives the Manager.
+  AdministratorSource* administrators = nullptr;
   // Told each new state, before anybody else hears of it, while we are primary. For tests and logs; may be empty.
   std::function<void(const ManagerState&)> observe = {};
 };
@@ -109,6 +119,7 @@ class Manager final : public ManagerService {
   std::vector<MemberView> views(const ChainInfo& chain, bool any_store = false) const;
   Routing make_routing() const;
   Result<> check_primary() const;
+  runtime::Task<Result<>> check_administrator(std::string token) const;
   Result<> check_cluster(const std::string& cluster) const;
   Result<> check_request(const HeartbeatRequest& request) const;
 

@@ -109,18 +109,23 @@ Task<Result<std::shared_ptr<const RoutingView>>> MgmtClient::fetch(Duration time
 }
 
 Task<Result<InstallChainsReply>> MgmtClient::install_chains(InstallChainsRequest request, Duration timeout) {
+  request.set_token(options_.token);
   co_return co_await call<InstallChainsReply>(&ManagerClient::install_chains, std::move(request), timeout);
 }
 Task<Result<UpdateChainReply>> MgmtClient::update_chain(UpdateChainRequest request, Duration timeout) {
+  request.set_token(options_.token);
   co_return co_await call<UpdateChainReply>(&ManagerClient::update_chain, std::move(request), timeout);
 }
 Task<Result<SetNodeReply>> MgmtClient::set_node(SetNodeRequest request, Duration timeout) {
+  request.set_token(options_.token);
   co_return co_await call<SetNodeReply>(&ManagerClient::set_node, std::move(request), timeout);
 }
 Task<Result<SetTargetReply>> MgmtClient::set_target(SetTargetRequest request, Duration timeout) {
+  request.set_token(options_.token);
   co_return co_await call<SetTargetReply>(&ManagerClient::set_target, std::move(request), timeout);
 }
 Task<Result<SetConfigReply>> MgmtClient::set_config(SetConfigRequest request, Duration timeout) {
+  request.set_token(options_.token);
   co_return co_await call<SetConfigReply>(&ManagerClient::set_config, std::move(request), timeout);
 }
 Task<Result<GetConfigReply>> MgmtClient::get_config(GetConfigRequest request, Duration timeout) {

@@ -26,9 +26,10 @@
 namespace ff::ffs {
 
 struct MgmtClientOptions {
-  std::string cluster;                                      // 16 bytes; empty: that of the first routing
-  runtime::Duration poll = std::chrono::seconds(10);        // how long the manager holds the question for new routing
-  runtime::Duration attempt = std::chrono::seconds(2);      // that one manager may take to answer
+  std::string cluster;                                  // 16 bytes; empty: that of the first routing
+  std::string token;                                    // of the user, for what administrators ask for; may be empty
+  runtime::Duration poll = std::chrono::seconds(10);    // how long the manager holds the question for new routing
+  runtime::Duration attempt = std::chrono::seconds(2);  // that one manager may take to answer
   runtime::Duration pause = std::chrono::milliseconds(50);  // after none of them was primary; doubles up to 20 times it
 };
 

@@ -125,6 +125,7 @@ int main(void) {
   CHECK(ffs_version() == FFS_ABI_VERSION);
   CHECK(ffs_connect("/nowhere/cluster.yaml", NULL, 0, &fs) == -ENOENT && fs == NULL);
   CHECK(ffs_connect(NULL, NULL, 0, NULL) == -EINVAL);
+  CHECK(ffs_connect_as(NULL, NULL, 0, "/nowhere/token", &fs) == -ENOENT && fs == NULL);
   CHECK(ffs_stat(NULL, "/", NULL) == -EINVAL);
   CHECK(ffs_connect(NULL, "c abi test", 20000, &fs) == 0);
   CHECK(ffs_mkdir(fs, "/c", 0755) == 0);

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "ffs/meta/records.hpp"
+#include "ffs/meta/user_token.hpp"
 #include "libcommon/base/assert.hpp"
 
 namespace {
@@ -30,19 +31,32 @@ void count(std::string_view bytes) {
   FF_ASSERT(read.has_value() == (bytes.size() == 8), bytes.size());
 }
 
+// A token's text, and the number of one.
+void token(std::string_view bytes) {
+  if (const auto read = UserToken::parse(bytes)) {
+    FF_ASSERT(bytes.substr(0, read->text().size()) == read->text());
+    FF_ASSERT(UserToken::parse(read->text())->bytes() == read->bytes());
+  }
+  if (const auto number = parse_token_number(bytes))
+    FF_ASSERT(*parse_token_number(token_number_text(*number)) == *number, *number);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 7) {
+  switch (data[0] % 10) {
     case 0: record<InodeRecord>(bytes); break;
     case 1: record<DirentRecord>(bytes); break;
     case 2: record<SessionRecord>(bytes); break;
     case 3: record<QuotaRecord>(bytes); break;
     case 4: record<AnswerRecord>(bytes); break;
     case 5: record<GarbageRecord>(bytes); break;
-    default: count(bytes); break;
+    case 6: count(bytes); break;
+    case 7: record<UserRecord>(bytes); break;
+    case 8: record<TokenRecord>(bytes); break;
+    default: token(bytes); break;
   }
   return 0;
 }
