@@ -14,7 +14,7 @@ import sys
 import time
 import unittest
 
-import ffs_test
+import ffs_cluster
 from ffbench_storage_test import metrics, synced
 
 FFBENCH = None
@@ -31,7 +31,7 @@ class OnFfs(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.fs = ffs_test.Cluster('--chains', '2')
+        cls.fs = ffs_cluster.Cluster('--chains', '2')
         cls.fs.ffs('mkdir', '/bench')
 
     @classmethod
@@ -108,7 +108,7 @@ class Loads(OnFfs):
             self.assertNotEqual(a[at:at + 4096], bytes(4096))
 
     def test_files_that_exist_are_read_as_they_are_and_written_only_by_force(self):
-        data = ffs_test.pattern(1, 1 << 20)
+        data = ffs_cluster.pattern(1, 1 << 20)
         self.fs.put('/bench/data', data)
         document, _ = self.run_bench('storage', 'ffs', 'ffs:/bench/data', '--rw', 'randread', '--jobs', 2, '--duration', '50ms',
                                      *QUICK)
@@ -248,7 +248,7 @@ class NobodyAnswers(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.fs = ffs_test.Cluster()
+        cls.fs = ffs_cluster.Cluster()
         cls.fs.stop()
 
     @classmethod
@@ -287,6 +287,6 @@ class NobodyAnswers(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    FFBENCH, ffs_test.FFS = (str(pathlib.Path(p).resolve()) for p in sys.argv[1:3])
+    FFBENCH, ffs_cluster.FFS = (str(pathlib.Path(p).resolve()) for p in sys.argv[1:3])
     del sys.argv[1:3]
     unittest.main()

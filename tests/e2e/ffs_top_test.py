@@ -28,7 +28,7 @@ import urllib.error
 import urllib.request
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent))
-import ffs_test  # noqa: E402
+import ffs_cluster  # noqa: E402
 
 REPLICAS = 3
 SERIES = re.compile(r'([a-z_][a-z0-9_]*)(\{.*\})? ([0-9.e+-]+|NaN|\+Inf)')
@@ -104,8 +104,8 @@ class Screen:
 class Top(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.page = ffs_test.free_ports(ffs_test.PROCESSES)
-        cls.cluster = ffs_test.Cluster('--metrics-port', str(cls.page))
+        cls.page = ffs_cluster.free_ports(ffs_cluster.PROCESSES)
+        cls.cluster = ffs_cluster.Cluster('--metrics-port', str(cls.page))
         cls.addClassCleanup(cls.cluster.remove)
 
     def sums(self, name, nodes=(1, 2, 3)):
@@ -131,7 +131,7 @@ class Top(unittest.TestCase):
         self.assertGreater(sample(self.page)['rpc_server_requests_total{method="Open",service="ff.ffs.Meta"}'], opened)
         self.assertGreater(self.sums('ff_ffs_target_update_seconds_count'), 0)
         self.assertGreater(self.sums('ff_ffs_meta_transactions_total'), 0)
-        for node in range(ffs_test.PROCESSES):
+        for node in range(ffs_cluster.PROCESSES):
             values = sample(self.page + node)
             self.assertGreater(sum(v for k, v in values.items() if k.startswith('ff_ffs_target_sync_seconds_count')), 0)
             # What is no counter is up to a second old: of when the process began.
@@ -145,7 +145,7 @@ class Top(unittest.TestCase):
         wait_for(lambda: chains() == [4, 0, 0])
         values = sample(self.page)
         self.assertEqual(values['ff_ffs_manager_primary'], 1)
-        for node in range(1, ffs_test.PROCESSES + 1):
+        for node in range(1, ffs_cluster.PROCESSES + 1):
             self.assertEqual(values[f'ff_ffs_manager_node_alive{{node="{node}"}}'], 1)
             self.assertLess(values[f'ff_ffs_manager_heartbeat_age_seconds{{node="{node}"}}'], 10)
         # The space as the manager has it from heartbeats, once both are of the same moment.
@@ -320,11 +320,11 @@ class Top(unittest.TestCase):
 
 class Pages(unittest.TestCase):
     def test_a_page_that_cannot_be_served_does_not_keep_a_node_from_serving(self):
-        page = ffs_test.free_ports(ffs_test.PROCESSES)
+        page = ffs_cluster.free_ports(ffs_cluster.PROCESSES)
         with socket.socket() as taken:
             taken.bind(('127.0.0.1', page + 2))
             taken.listen()
-            cluster = ffs_test.Cluster('--metrics-port', str(page))
+            cluster = ffs_cluster.Cluster('--metrics-port', str(page))
             try:
                 self.assertIn('metrics page', (cluster.folder / 'log').read_text())
                 wait_for(lambda: get(page, '/healthz')[0] == 200)
@@ -341,7 +341,7 @@ class Keys(unittest.TestCase):
         self.file = pathlib.Path(self.folder.name) / 'cluster.key'
 
     def key(self, *arguments, code=0):
-        done = subprocess.run([ffs_test.FFS, 'key', *map(str, arguments)], capture_output=True, timeout=30)
+        done = subprocess.run([ffs_cluster.FFS, 'key', *map(str, arguments)], capture_output=True, timeout=30)
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout.decode() if code == 0 else done.stderr.decode()
 
@@ -383,5 +383,5 @@ class Keys(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    ffs_test.FFS = str(pathlib.Path(sys.argv.pop(1)).resolve())
+    ffs_cluster.FFS = str(pathlib.Path(sys.argv.pop(1)).resolve())
     unittest.main()

@@ -4,6 +4,7 @@
 usage: ffs_users_test.py FFS C_API_TEST
 """
 
+import json
 import os
 import pathlib
 import subprocess
@@ -12,7 +13,7 @@ import time
 import unittest
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent))
-import ffs_test  # noqa: E402
+import ffs_cluster  # noqa: E402
 
 C_API_TEST = None
 
@@ -21,7 +22,7 @@ class Site:
     """A file system with users root (an administrator), ann and bob, which asks for tokens. Commands run as root."""
 
     def __init__(self):
-        self.fs = ffs_test.Cluster('--chains', '1')
+        self.fs = ffs_cluster.Cluster('--chains', '1')
         try:
             self.before()
             self.ask_for_tokens()
@@ -84,7 +85,7 @@ class Users(unittest.TestCase):
         return done.stderr
 
     def rows(self, who, *arguments):
-        return ffs_test.json.loads(self.done(who, *arguments, '--json'))['rows']
+        return json.loads(self.done(who, *arguments, '--json'))['rows']
 
     def test_without_a_token_nothing_is_answered(self):
         # Commands of a user 0, which would be root.
@@ -101,7 +102,7 @@ class Users(unittest.TestCase):
 
     def test_the_token_says_who_it_is_whatever_the_process_is(self):
         self.done('ann', 'put', '-', '/homes/secret', data=b'mine')
-        self.done('ann', 'put', '-', '/homes/large', data=ffs_test.pattern(1, 3_000_000))
+        self.done('ann', 'put', '-', '/homes/large', data=ffs_cluster.pattern(1, 3_000_000))
         self.done('ann', 'chmod', '600', '/homes/secret', '/homes/large')
         row = self.rows('ann', 'stat', '/homes/secret')[0]
         self.assertEqual((row['uid'], row['gid'], row['mode']), (4711, 4711, '-rw-------'))
@@ -110,7 +111,7 @@ class Users(unittest.TestCase):
         self.refused('ann', 'cat', '/old', text=b'/old')  # root's, and the process is root's
         self.refused('bob', 'chown', '4712', '/homes/secret')
         self.refused('bob', 'chmod', '644', '/homes/secret')
-        self.assertEqual(self.done('ann', 'cat', '/homes/large'), ffs_test.pattern(1, 3_000_000))
+        self.assertEqual(self.done('ann', 'cat', '/homes/large'), ffs_cluster.pattern(1, 3_000_000))
         self.assertEqual(self.done('root', 'cat', '/homes/secret'), b'mine')
         # And a process of bob's with the token of ann is ann.
         how = self.site.fs.for_user(4712)
@@ -128,7 +129,7 @@ class Users(unittest.TestCase):
                          ('bob', 4712, '10,20', False, None))
 
     def test_wrong_tokens(self):
-        other = ffs_test.Cluster('--chains', '1')
+        other = ffs_cluster.Cluster('--chains', '1')
         try:
             other.ffs('user', 'add', 'root', '--uid', '0', '--gid', '0', '--admin')
             other.ffs('user', 'token', 'root', '--write', self.site.file('foreign'))
@@ -241,5 +242,5 @@ class Users(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    ffs_test.FFS, C_API_TEST = sys.argv[1:3]
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    C_API_TEST, = ffs_cluster.take_programs()
+    unittest.main()
