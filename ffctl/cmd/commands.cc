@@ -11,14 +11,15 @@ cli::App app() {
   app.root.description =
       "Which cluster: --master or FF_MASTER, else the local one. JOB is a number, a name, or last. What is shown goes "
       "to standard output, everything else to standard error.";
-  app.root.examples = {{"ffctl submit -N 2 -p low -- python train.py", "queue a job on two nodes"},
+  app.root.examples = {{"ffctl up --local", "a cluster on this machine"},
+                       {"ffctl submit -N 2 -p low -- python train.py", "queue a job on two nodes"},
                        {"ffctl ls", "what waits and runs"},
                        {"ffctl explain last", "why it does not run yet"},
                        {"ffctl logs -f last", "watch it"}};
-  app.root.commands = {submit_command(), run_command(),     ls_command(),      show_command(),    wait_command(),
-                       logs_command(),   stop_command(),    suspend_command(), resume_command(),  requeue_command(),
-                       hold_command(),   release_command(), prio_command(),    explain_command(), events_command(),
-                       node_command(),   status_command(),  sim_command()};
+  app.root.commands = {up_command(),      down_command(),    submit_command(), run_command(),     ls_command(),
+                       show_command(),    wait_command(),    logs_command(),   stop_command(),    suspend_command(),
+                       resume_command(),  requeue_command(), hold_command(),   release_command(), prio_command(),
+                       explain_command(), events_command(),  node_command(),   status_command(),  sim_command()};
   return app;
 }
 

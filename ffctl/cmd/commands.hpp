@@ -24,5 +24,7 @@ cli::Command explain_command();
 cli::Command events_command();
 cli::Command node_command();
 cli::Command status_command();
+cli::Command up_command();
+cli::Command down_command();
 
 }  // namespace ff::ctl

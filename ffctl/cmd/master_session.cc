@@ -22,7 +22,6 @@ using runtime::Task;
 
 namespace {
 
-constexpr auto kFirstPatience = 1s;
 constexpr auto kPause = 100ms;
 constexpr auto kCallLeast = 100ms;
 
@@ -50,11 +49,10 @@ Error without_method(const Error& error) {
   return end == std::string::npos ? error : Error(error.code(), text.substr(end + 2), error.sys_errno());
 }
 
-Task<Result<int>> connect_and_run(runtime::RealEnv& env, const std::vector<net::PeerAddress>& masters,
-                                  runtime::Duration timeout, MasterBody& body) {
+Task<Result<int>> connect_and_run(runtime::RealEnv& env, const MasterTarget& target, MasterBody& body) {
   Result<int> result = 0;
   {
-    MasterSession session(env, masters, timeout);
+    MasterSession session(env, target);
     result = co_await body.run(session);
     co_await session.stop();
   }
@@ -62,13 +60,12 @@ Task<Result<int>> connect_and_run(runtime::RealEnv& env, const std::vector<net::
   co_return result;
 }
 
-Result<int> run_session(const MasterChoice& choice, MasterBody& body) {
-  FF_TRY_ASSIGN(const std::vector<net::PeerAddress> masters, choice.masters());
+Result<int> run_session(const MasterTarget& target, MasterBody& body) {
   FF_TRY_ASSIGN(const auto env, runtime::RealEnv::create({.registered_bytes = 0, .receive_buffers = 64}));
   net::TcpOptions tcp;
   tcp.endpoint.identity = {.role = "ffctl", .node_id = 0, .instance_id = env->rng().next() | 1};
-  if (choice.key_file().empty()) {
-    for (const net::PeerAddress& one : masters)
+  if (target.key_file.empty()) {
+    for (const net::PeerAddress& one : target.masters)
       if (!one.planes.front().is_unix())
         return fail(Errc::kInvalidArgument,
                     fmt::format("--key: master {} is not on this machine's sockets (give the file of the cluster key, "
@@ -76,13 +73,13 @@ Result<int> run_session(const MasterChoice& choice, MasterBody& body) {
                                 one.text()));
     tcp.endpoint.insecure = true;
   } else {
-    FF_TRY_ASSIGN(net::ClusterKey key, net::ClusterKey::load(choice.key_file()));
+    FF_TRY_ASSIGN(net::ClusterKey key, net::ClusterKey::load(target.key_file));
     tcp.endpoint.key = std::make_shared<const net::ClusterKey>(std::move(key));
   }
   FF_TRY_ASSIGN(auto network, net::make_tcp_network(*env, std::move(tcp)));
   env->attach_network(std::move(network));
   const runtime::StopOnSignals signals(*env);
-  Result<int> result = env->run(connect_and_run(*env, masters, choice.timeout(), body));
+  Result<int> result = env->run(connect_and_run(*env, target, body));
   if (signals.caught() != 0) return 128 + signals.caught();
   return result;
 }
@@ -108,8 +105,8 @@ void MasterChoice::add_to(cli::Command& command) {
                              .max = 86400});
 }
 
-Result<std::vector<net::PeerAddress>> MasterChoice::masters() const {
-  std::vector<net::PeerAddress> masters;
+Result<MasterTarget> MasterChoice::target() const {
+  MasterTarget target{.masters = {}, .key_file = key_, .timeout = timeout_};
   if (masters_.empty()) {
     FF_TRY_ASSIGN(const std::string folder, local_folder(""));
     const std::string socket = local_socket(folder);
@@ -119,21 +116,25 @@ Result<std::vector<net::PeerAddress>> MasterChoice::masters() const {
                               "--master or FF_MASTER names another)",
                               folder));
     FF_TRY_ASSIGN(net::Address address, net::parse_address("unix:" + socket));
-    return std::vector<net::PeerAddress>{{{std::move(address)}}};
+    target.masters.push_back({{std::move(address)}});
+    return target;
   }
   for (std::size_t at = 0; at <= masters_.size();) {
     const std::size_t comma = std::min(masters_.find(',', at), masters_.size());
     auto address = net::parse_address(std::string_view(masters_).substr(at, comma - at));
     if (!address) return fail(std::move(address).error().context("--master"));
-    masters.push_back({{std::move(*address)}});
+    target.masters.push_back({{std::move(*address)}});
     at = comma + 1;
   }
-  return masters;
+  return target;
 }
 
-MasterSession::MasterSession(runtime::Env& env, const std::vector<net::PeerAddress>& masters, runtime::Duration timeout)
-    : env_(env), timeout_(timeout), patience_(env.now() + kFirstPatience), caller_(this_user()) {
-  for (const net::PeerAddress& master : masters) clients_.push_back(std::make_unique<rpc::Client>(env, master));
+MasterSession::MasterSession(runtime::Env& env, const MasterTarget& target)
+    : env_(env),
+      timeout_(target.timeout),
+      patience_(runtime::saturating_add(env.now(), target.first_patience)),
+      caller_(this_user()) {
+  for (const net::PeerAddress& master : target.masters) clients_.push_back(std::make_unique<rpc::Client>(env, master));
 }
 
 MasterSession::~MasterSession() = default;
@@ -164,8 +165,8 @@ Task<Result<>> MasterSession::next_try(Error error, runtime::Time until) {
   co_return {};
 }
 
-Result<int> run_with_master(const MasterChoice& choice, bool json, MasterBody& body) {
-  const Result<int> result = run_session(choice, body);
+Result<int> run_with_master(Result<MasterTarget> target, bool json, MasterBody& body) {
+  const Result<int> result = target ? run_session(*target, body) : fail(std::move(target).error());
   if (result) return result;
   cli::report_error("ffctl", result.error(), json);
   return exit_code_of(result.error());

@@ -15,6 +15,15 @@
 
 namespace ff::ctl {
 
+// Where masters are, and how long to bear with them.
+struct MasterTarget {
+  std::vector<net::PeerAddress> masters;
+  std::string key_file;  // empty: none
+  runtime::Duration timeout = std::chrono::seconds(30);
+  // Of the first question, while none answers at all.
+  runtime::Duration first_patience = std::chrono::seconds(1);
+};
+
 // The options --master, --key and --timeout; must outlive run().
 class MasterChoice {
  public:
@@ -25,9 +34,7 @@ class MasterChoice {
 
   // Those of --master or FF_MASTER, else the socket of the local cluster. kInvalidArgument; kUnavailable: there is
   // none.
-  Result<std::vector<net::PeerAddress>> masters() const;
-  const std::string& key_file() const noexcept { return key_; }
-  runtime::Duration timeout() const noexcept { return timeout_; }
+  Result<MasterTarget> target() const;
 
  private:
   std::string masters_, key_;
@@ -37,12 +44,12 @@ class MasterChoice {
 // Calls to the master that leads. Each is sent to the one that answered last, and to the others where that is gone or
 // does not lead.
 //
-// Deadlines  --timeout, of each call, plus what it may wait for by itself. Nobody there at the first call: an error
-//            after about a second. Later, a master that is restarted is waited for until the deadline.
+// Deadlines  The timeout, of each call, plus what it may wait for by itself. Nobody there at the first call: an error
+//            after first_patience. Later, a master that is restarted is waited for until the deadline.
 // Errors     Those of the master, without the name of the method; kUnavailable where none answers.
 class MasterSession {
  public:
-  MasterSession(runtime::Env& env, const std::vector<net::PeerAddress>& masters, runtime::Duration timeout);
+  MasterSession(runtime::Env& env, const MasterTarget& target);
   ~MasterSession();
 
   template <class Request, class Reply>
@@ -90,16 +97,16 @@ class MasterBody {
   virtual runtime::Task<Result<int>> run(MasterSession& master) = 0;
 };
 // The exit code: of the body, of its error, which was told, or 128 + the signal that stopped it.
-Result<int> run_with_master(const MasterChoice& choice, bool json, MasterBody& body);
+Result<int> run_with_master(Result<MasterTarget> target, bool json, MasterBody& body);
 
 template <class F>
-Result<int> with_master(const MasterChoice& choice, bool json, F body) {
+Result<int> with_master(Result<MasterTarget> target, bool json, F body) {
   struct Body final : MasterBody {
     explicit Body(F f) : call(std::move(f)) {}
     [[clang::coro_wrapper]] runtime::Task<Result<int>> run(MasterSession& master) override { return call(master); }
     F call;
   } holder(std::move(body));
-  return run_with_master(choice, json, holder);
+  return run_with_master(std::move(target), json, holder);
 }
 
 template <class Options>
@@ -114,7 +121,7 @@ void asks(cli::Command& command, const std::shared_ptr<Options>& options, Master
   options->master.add_to(command);
   for (cli::ExitCode& code : master_exit_codes()) command.exit_codes.push_back(std::move(code));
   command.run = [options, body]() -> Result<int> {
-    return with_master(options->master, false,
+    return with_master(options->master.target(), false,
                        [&] [[clang::coro_wrapper]] (MasterSession & master) { return body(master, *options); });
   };
 }
@@ -126,7 +133,7 @@ void reports(cli::Command& command, const std::shared_ptr<Options>& options, Mas
   for (cli::ExitCode& code : master_exit_codes()) command.exit_codes.push_back(std::move(code));
   command.run = [options, body]() -> Result<int> {
     FF_TRY_ASSIGN(const report::Format format, options->output.format());
-    return with_master(options->master, format == report::Format::kJson,
+    return with_master(options->master.target(), format == report::Format::kJson,
                        [&] [[clang::coro_wrapper]] (MasterSession & master) { return body(master, *options, format); });
   };
 }

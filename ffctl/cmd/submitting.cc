@@ -188,7 +188,9 @@ Result<> JobOptions::set_run(JobSpec& spec) const {
   std::error_code error;
   const std::filesystem::path folder = std::filesystem::absolute(workdir_.empty() ? "." : workdir_, error);
   if (error) return fail(Errc::kInvalidArgument, fmt::format("--workdir: {}: {}", workdir_, error.message()));
-  run.set_workdir(folder.lexically_normal().string());
+  std::string path = folder.lexically_normal().string();
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  run.set_workdir(std::move(path));
   for (const std::string& one : environment_) {
     const std::size_t equals = one.find('=');
     const std::string name = one.substr(0, equals);

@@ -228,8 +228,8 @@ TEST_F(Pages, AnAgentThatStartsAgainFindsThem) {
 }
 
 // Method: N ranks count steps as fast as they can, without any word between them, while the agent proposes fences close
-// before their steps and commits the first that holds. All must leave at one step. Ranks that do not wait at a fence, or
-// an agent that does not ask whether it holds, make this fail; a processor's fence that is left out does not on x86,
+// before their steps and commits the first that holds. All must leave at one step. Ranks that do not wait at a fence,
+// or an agent that does not ask whether it holds, make this fail; a processor's fence that is left out does not on x86,
 // where the agent's system calls are longer than any store is on its way.
 void race(const std::string& folder, AgentPage& agent, std::uint32_t ranks, std::mt19937_64& random) {
   std::vector<std::uint64_t> left(ranks, 0);
