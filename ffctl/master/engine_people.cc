@@ -89,7 +89,8 @@ Result<> Engine::check_spec(const JobSpec& spec) const {
 // What no state of this cluster would allow is said now.
 Result<> Engine::check_possible(const JobSpec& spec, const Actor& actor) const {
   std::uint32_t fitting = 0;
-  for (const auto& [name, node] : state_.nodes) fitting += fits(node.record, spec) ? 1 : 0;
+  for (auto at = state_.nodes.begin(); at != state_.nodes.end() && fitting < spec.resources().nodes(); ++at)
+    fitting += fits(at->second.record, spec) ? 1 : 0;
   if (!state_.nodes.empty() && fitting < spec.resources().nodes())
     return fail(
         Errc::kInvalidArgument,

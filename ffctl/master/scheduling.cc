@@ -95,8 +95,8 @@ void Scheduling::use(const Engine& engine, std::uint64_t now) {
 sched::NodeView Scheduling::node_view(const Engine& engine, const NodeEntry& node, Names& names) const {
   const NodeFacts& facts = node.record.facts();
   sched::NodeView view{.gpus = gpus_of(facts), .cpus = facts.cpus(), .memory_bytes = facts.memory_bytes()};
-  view.zone = intern(names.zones, facts.zone());
-  view.leaf = intern(names.leaves, facts.zone() + '\0' + facts.leaf());
+  view.zone = names.zones.of(facts.zone());
+  view.leaf = names.leaves.of(facts.zone() + '\0' + facts.leaf());
   view.usable = engine.usable(node);
   for (const auto& [label, bit] : names.labels)
     if (bit < kLabelBits && has_label(node, label)) view.labels |= std::uint64_t{1} << bit;
@@ -145,8 +145,7 @@ sched::JobView Scheduling::job_view(const Engine& engine, const JobEntry& entry,
                                     Names& names) const {
   const Job& job = entry.job();
   const JobSpec& spec = entry.spec;
-  sched::JobView view{
-      .id = job.id(), .user = intern(names.users, job.user()), .queue = intern(names.queues, spec.queue())};
+  sched::JobView view{.id = job.id(), .user = names.users.of(job.user()), .queue = names.queues.of(spec.queue())};
   view.tier = static_cast<std::uint32_t>(spec.priority());
   view.request = request(engine, spec, names);
   view.submitted = static_cast<Ms>(job.submitted_ms());
@@ -195,11 +194,12 @@ void Scheduling::add_quotas(const Engine& engine, const Names& names, sched::Sna
   for (const auto& [key, quota] : quotas) {
     sched::QuotaView view{.tier = static_cast<std::uint32_t>(key.priority), .nodes = quota.nodes()};
     if (key.queue != "*") {
-      const auto queue = names.queues.find(key.queue);
-      if (queue == names.queues.end()) continue;
-      view.queue = queue->second;
+      const std::uint32_t* const queue = names.queues.find(key.queue);
+      if (queue == nullptr) continue;
+      view.queue = *queue;
     }
-    for (const auto& [user, number] : names.users) {
+    for (std::uint32_t number = 0; number < names.users.names().size(); ++number) {
+      const std::string& user = *names.users.names()[number];
       if (key.user != "*" && key.user != user) continue;
       // One of his own takes the place of everybody's.
       if (key.user == "*" && quotas.contains({user, key.queue, key.priority})) continue;
@@ -213,30 +213,33 @@ sched::Snapshot Scheduling::snapshot(const Engine& engine, std::uint64_t now, Na
   sched::Snapshot out;
   out.now = static_cast<Ms>(now);
   const State& state = engine.state();
-  for (const std::set<std::uint64_t>* set : {&engine.queued(), &engine.live()})
-    for (const std::uint64_t id : *set)
-      for (const std::string& label : engine.job(id)->spec.placement().require()) intern(names.labels, label);
+  std::vector<const JobEntry*> entries;
+  entries.reserve(engine.queued().size() + engine.live().size());
+  for (const std::set<std::uint64_t>* set : {&engine.live(), &engine.queued()})
+    for (const std::uint64_t id : *set) entries.push_back(engine.job(id));
+  for (const JobEntry* const entry : entries)
+    for (const std::string& label : entry->spec.placement().require()) intern(names.labels, label);
   for (const auto& [name, node] : state.nodes) {
     names.nodes.push_back(name);
     out.nodes.push_back(node_view(engine, node, names));
   }
-  out.jobs.reserve(engine.queued().size() + engine.live().size());
-  for (const std::set<std::uint64_t>* set : {&engine.live(), &engine.queued()})
-    for (const std::uint64_t id : *set) {
-      sched::JobView& view = out.jobs.emplace_back(job_view(engine, *engine.job(id), now, names));
-      const auto& avoid = engine.job(id)->record.avoid();
-      if (view.hold != sched::Hold::kQueued || avoid.empty()) continue;
-      // Where it failed it goes only if nothing else is left.
-      std::vector<sched::NodeIndex> others = view.request.exclude;
-      for (const std::string& name : avoid)
-        if (const auto at = std::ranges::lower_bound(names.nodes, name); at != names.nodes.end() && *at == name)
-          others.push_back(static_cast<sched::NodeIndex>(at - names.nodes.begin()));
-      std::ranges::sort(others);
-      others.erase(std::unique(others.begin(), others.end()), others.end());
-      const auto left = std::ranges::count_if(out.nodes, [](const auto& node) { return node.usable; });
-      if (static_cast<std::size_t>(left) >= others.size() + view.request.nodes && view.request.only.empty())
-        view.request.exclude = std::move(others);
-    }
+  const auto usable = static_cast<std::size_t>(
+      std::ranges::count_if(out.nodes, [](const sched::NodeView& node) { return node.usable; }));
+  out.jobs.reserve(entries.size());
+  for (const JobEntry* const entry : entries) {
+    sched::JobView& view = out.jobs.emplace_back(job_view(engine, *entry, now, names));
+    const auto& avoid = entry->record.avoid();
+    if (view.hold != sched::Hold::kQueued || avoid.empty()) continue;
+    // Where it failed it goes only if nothing else is left.
+    std::vector<sched::NodeIndex> others = view.request.exclude;
+    for (const std::string& name : avoid)
+      if (const auto at = std::ranges::lower_bound(names.nodes, name); at != names.nodes.end() && *at == name)
+        others.push_back(static_cast<sched::NodeIndex>(at - names.nodes.begin()));
+    std::ranges::sort(others);
+    others.erase(std::unique(others.begin(), others.end()), others.end());
+    if (usable >= others.size() + view.request.nodes && view.request.only.empty())
+      view.request.exclude = std::move(others);
+  }
   // A node that came back with less than its jobs hold has nothing to give.
   std::vector<sched::NodeView> held(out.nodes.size());
   for (const sched::JobView& job : out.jobs)
@@ -254,9 +257,9 @@ sched::Snapshot Scheduling::snapshot(const Engine& engine, std::uint64_t now, Na
     node.cpus = std::max(node.cpus, held[i].cpus);
     node.memory_bytes = std::max(node.memory_bytes, held[i].memory_bytes);
   }
-  out.users.resize(names.users.size());
-  for (const auto& [user, number] : names.users)
-    if (const auto used = usage_.find(user); used != usage_.end()) out.users[number].usage = used->second;
+  out.users.resize(names.users.names().size());
+  for (std::size_t i = 0; i < out.users.size(); ++i)
+    if (const auto used = usage_.find(*names.users.names()[i]); used != usage_.end()) out.users[i].usage = used->second;
   add_quotas(engine, names, out);
   return out;
 }
@@ -422,8 +425,8 @@ std::vector<StartEstimate> Scheduling::estimate(const Engine& engine, const Subm
   Names names;
   for (const JobSpec& spec : request.jobs())
     for (const std::string& label : spec.placement().require()) intern(names.labels, label);
-  intern(names.users, actor.user);
-  for (const JobSpec& spec : request.jobs()) intern(names.queues, spec.queue());
+  names.users.of(actor.user);
+  for (const JobSpec& spec : request.jobs()) names.queues.of(spec.queue());
   sched::Snapshot view = snapshot(engine, now, names);
   const std::size_t first = view.jobs.size();
   std::uint64_t id = engine.state().header.next_job();

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "ffctl/master/engine.hpp"
@@ -41,10 +42,28 @@ class Scheduling {
   const std::string& policy_name() const noexcept { return policy_name_; }
 
  private:
+  // Numbers for names, in the order in which they were first seen.
+  class Numbers {
+   public:
+    std::uint32_t of(const std::string& name) {
+      const auto [at, fresh] = numbers_.try_emplace(name, static_cast<std::uint32_t>(names_.size()));
+      if (fresh) names_.push_back(&at->first);
+      return at->second;
+    }
+    const std::uint32_t* find(const std::string& name) const {
+      const auto found = numbers_.find(name);
+      return found == numbers_.end() ? nullptr : &found->second;
+    }
+    const std::vector<const std::string*>& names() const noexcept { return names_; }
+
+   private:
+    std::unordered_map<std::string, std::uint32_t> numbers_;
+    std::vector<const std::string*> names_;
+  };
   // What the numbers of a snapshot stand for.
   struct Names {
     std::vector<std::string> nodes;
-    std::map<std::string, std::uint32_t> users, queues, zones, leaves;
+    Numbers users, queues, zones, leaves;
     std::map<std::string, std::uint32_t> labels;  // those that some job requires
   };
   struct Decided {
