@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "ffctl/ffjob/ffjob.h"
 #include "hfreduce/communicator.hpp"
 #include "libcommon/cli/app.hpp"
 #include "libcommon/cli/output.hpp"
@@ -60,6 +61,11 @@ Result<int> train(const Arguments& arguments, report::Format format, hfreduce::C
   TrainReport report(format, arguments.log_every, communicator.size(), print_flushed);
   TrainHooks hooks;
   hooks.stop = &g_stop;
+  if (ff_active() == 1) {
+    hooks.should_stop = [](std::uint64_t step) { return ff_should_stop(step) == 1; };
+    hooks.saving = [](std::uint64_t bytes) { ff_saving(bytes, 0); };
+    hooks.saved = [](std::uint64_t step) { ff_saved(step); };
+  }
   if (speaks) {
     hooks.on_step = [&](const StepRecord& record) { report.on_step(record, options.optimizer.steps); };
     hooks.notice = [](const std::string& message) { fmt::print(stderr, "fftrain: {}\n", message); };
@@ -80,6 +86,7 @@ Result<int> run(Arguments& arguments) {
   FF_TRY_ASSIGN(const report::Format format, arguments.output.format());
   FF_TRY(check(arguments.train));
   install_stop_handler();
+  if (ff_init() < 0) return fail(Errc::kInvalidArgument, fmt::format("FF_CTL: {}", ff_error()));
 
   FF_TRY_ASSIGN(const auto config, hfreduce::Config::from_environment());
   FF_TRY_ASSIGN(const auto communicator, hfreduce::Communicator::from_environment(config));
@@ -179,7 +186,8 @@ cli::Command describe(Arguments& a) {
       {"hfreduce run -n 4 -- fftrain --text ffs:/text --checkpoint ffs:/runs/a",
        "Read from and save to the file system that FF_CLUSTER names"},
   };
-  command.exit_codes = {{cli::kExitPartial, "stopped by SIGINT or SIGTERM after a whole step"}};
+  command.exit_codes = {
+      {cli::kExitPartial, "stopped by SIGINT or SIGTERM, or asked to leave without --checkpoint, after a whole step"}};
   command.run = [&a] { return run(a); };
   return command;
 }

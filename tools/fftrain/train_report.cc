@@ -100,6 +100,7 @@ std::string TrainReport::summary_json(const TrainSummary& s, std::string_view sa
   json.field("ranks", s.ranks).field("parameters", static_cast<std::uint64_t>(s.parameters));
   json.field("text_bytes", s.text_bytes).field("first_step", s.first_step).field("steps_done", s.steps_done);
   json.field("stopped", s.stopped);
+  json.field("suspended", s.suspended);
   json.field("unigram_bits_per_byte", s.unigram_bits)
       .field("unigram_nats_per_byte", s.unigram_bits * std::numbers::ln2);
   json.field("final_loss", s.final_loss).field("final_bits_per_byte", bits(s.final_loss));
@@ -123,7 +124,9 @@ std::string TrainReport::summary_text(const TrainSummary& s, std::string_view sa
   const StepRecord& t = s.total;
   std::string text = fmt::format("\n{} parameters, {} bytes of text, {} {}, steps {}..{}{}\n", s.parameters,
                                  s.text_bytes, s.ranks, s.ranks == 1 ? "rank" : "ranks", s.first_step, s.steps_done,
-                                 s.stopped ? " (stopped by request)" : "");
+                                 s.stopped     ? " (stopped by request)"
+                                 : s.suspended ? " (suspended)"
+                                               : "");
   const std::int64_t steps = s.steps_done - s.first_step;
   if (steps > 0) {
     const std::int64_t compute_ns = t.forward_ns + t.backward_ns + t.optimizer_ns;

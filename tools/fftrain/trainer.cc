@@ -165,21 +165,28 @@ Result<TrainSummary> Trainer::run() {
   summary.text_bytes = text_.bytes().size();
   summary.unigram_bits = text_.unigram_bits();
   std::deque<double> last_losses;
-  while (step_ < options_.optimizer.steps && !summary.stopped) {
+  while (step_ < options_.optimizer.steps && !summary.stopped && !summary.suspended) {
     bool stop = false;
     FF_TRY_ASSIGN(const StepRecord record, train_step(stop));
     accumulate(summary.total, record);
     last_losses.push_back(record.loss);
     if (last_losses.size() > kFinalSteps) last_losses.pop_front();
     if (hooks_.on_step) hooks_.on_step(record);
-    summary.stopped = stop && step_ < options_.optimizer.steps;
-    FF_TRY(after_step(summary.stopped || step_ == options_.optimizer.steps));
+    // Asked on every rank and every step, also where another request ends this run: others may wait for the answer.
+    const bool leave = hooks_.should_stop && hooks_.should_stop(static_cast<std::uint64_t>(step_));
+    const bool early = step_ < options_.optimizer.steps;
+    // Without a checkpoint there is nothing to go on from.
+    summary.suspended = leave && early && !options_.checkpoint_dir.empty();
+    summary.stopped = (stop || leave) && early && !summary.suspended;
+    FF_TRY(after_step(leave || summary.stopped || step_ == options_.optimizer.steps));
   }
   summary.steps_done = step_;
   summary.final_loss = last_losses.empty() ? std::numeric_limits<double>::quiet_NaN()
                                            : std::accumulate(last_losses.begin(), last_losses.end(), 0.0) /
                                                  static_cast<double>(last_losses.size());
   FF_TRY(parallel_->barrier());
+  // Rank 0 has written it: the barrier is after that.
+  if (!options_.checkpoint_dir.empty() && hooks_.saved) hooks_.saved(static_cast<std::uint64_t>(step_));
   return summary;
 }
 
@@ -229,7 +236,12 @@ Result<> Trainer::after_step(bool last) {
   const bool verify_due = last || save_due || (options_.verify_every > 0 && step_ % options_.verify_every == 0);
   // Weights are compared before they are saved: a checkpoint never holds what one rank alone believes.
   if (verify_due) FF_TRY(verify_weights());
-  if (save_due && checkpoints_) FF_TRY(save());
+  if (save_due && hooks_.saving && (last || checkpoints_))
+    hooks_.saving(3 * sizeof(float) * static_cast<std::uint64_t>(model_.layout().count()));
+  if (save_due && checkpoints_) {
+    FF_TRY(save());
+    if (!last && hooks_.saved) hooks_.saved(static_cast<std::uint64_t>(step_));
+  }
   return {};
 }
 

@@ -59,6 +59,7 @@ struct TrainSummary {
   std::int64_t first_step = 0;  // steps done before this run
   std::int64_t steps_done = 0;  // and after it
   bool stopped = false;         // by request, before the last step
+  bool suspended = false;       // by hooks.should_stop, before the last step, with a checkpoint
   int ranks = 1;
   std::size_t parameters = 0;
   std::uint64_t text_bytes = 0;
@@ -72,6 +73,12 @@ struct TrainHooks {
   std::function<void(const StepRecord&)> on_step = {};  // after each step
   std::function<void(const std::string&)> notice = {};  // something survived that a user should know
   const std::atomic<bool>* stop = nullptr;              // set: end after this step, with a checkpoint
+  // Of a job that may be asked to leave; each may be absent. After each step on every rank: true to all of them at the
+  // same step.
+  std::function<bool(std::uint64_t step)> should_stop = {};
+  std::function<void(std::uint64_t bytes)> saving = {};  // a checkpoint is about to be written
+  // It is whole: on rank 0 for those in passing, on every rank for the last one.
+  std::function<void(std::uint64_t step)> saved = {};
 };
 
 class Trainer {

@@ -224,5 +224,65 @@ TEST(CommTimes, HiddenIsTheShareThatNobodyWaitedFor) {
   EXPECT_DOUBLE_EQ((CommTimes{}.hidden()), 0.0);
 }
 
+// Suspended at a step, and resumed by the same number of ranks or another.
+RunResult suspended_and_resumed(int before, int after, std::uint64_t leave_at, const TrainOptions& asked) {
+  const testing::TemporaryFolder folder;
+  TrainOptions options = asked;
+  options.checkpoint_dir = folder.path() + "/ckpt";
+  options.checkpoint_every = 4;
+  options.resume = true;
+  std::atomic<int> said = 0;
+  const auto first = on_ranks<RunResult>(before, [&](Communicator& c) {
+    TrainHooks hooks;
+    hooks.should_stop = [&](std::uint64_t step) { return step >= leave_at; };
+    hooks.saved = [&](std::uint64_t step) { said += step == leave_at ? 1 : 0; };
+    return testing::train_rank(options, text(), c, nullptr, std::move(hooks));
+  });
+  for (const auto& run : first) {
+    EXPECT_TRUE(run && run->summary.suspended && !run->summary.stopped);
+    if (run) EXPECT_EQ(run->summary.steps_done, static_cast<std::int64_t>(leave_at));
+  }
+  EXPECT_EQ(said, before) << "every rank says that the last checkpoint is whole";
+  auto second = train_ranks(after, options);
+  EXPECT_TRUE(second[0]) << second[0].error().message();
+  return second[0] ? std::move(*second[0]) : RunResult{};
+}
+
+TEST(FftrainRanks, SuspendedAndResumedItEndsWithTheSameBits) {
+  const TrainOptions options = small_options();
+  const auto whole = train_ranks(2, options);
+  expect_all_good(whole);
+  for (const std::uint64_t leave_at : {1, 8, 13, 19}) {
+    const RunResult resumed = suspended_and_resumed(2, 2, leave_at, options);
+    EXPECT_EQ(resumed.summary.first_step, static_cast<std::int64_t>(leave_at));
+    EXPECT_TRUE(resumed.weights == whole[0]->weights) << "left at " << leave_at;
+  }
+}
+
+TEST(FftrainRanks, SuspendedItGoesOnWithAnotherNumberOfRanks) {
+  const TrainOptions options = small_options();
+  const auto whole = train_ranks(2, options);
+  expect_all_good(whole);
+  for (const int after : {1, 4}) {
+    const RunResult resumed = suspended_and_resumed(2, after, 7, options);
+    ASSERT_EQ(resumed.steps.size(), 13u);
+    for (std::size_t s = 0; s < resumed.steps.size(); ++s)
+      EXPECT_LE(std::abs(resumed.steps[s].loss - whole[0]->steps[s + 7].loss),
+                loss_bound(whole[0]->steps, s + 7, options));
+  }
+}
+
+TEST(FftrainRanks, AskedToLeaveWithoutCheckpointsItStops) {
+  const auto runs = on_ranks<RunResult>(2, [&](Communicator& c) {
+    TrainHooks hooks;
+    hooks.should_stop = [](std::uint64_t step) { return step >= 3; };
+    hooks.saved = [](std::uint64_t) { ADD_FAILURE() << "nothing was saved"; };
+    return testing::train_rank(small_options(), text(), c, nullptr, std::move(hooks));
+  });
+  expect_all_good(runs);
+  EXPECT_TRUE(runs[0]->summary.stopped && !runs[0]->summary.suspended);
+  EXPECT_EQ(runs[0]->summary.steps_done, 3);
+}
+
 }  // namespace
 }  // namespace ff::fftrain

@@ -63,10 +63,10 @@ struct RunResult {
 
 // One rank of a communicator, from options to the end. On an error it aborts the communicator, as main does.
 inline Result<RunResult> train_rank(const TrainOptions& options, const TextData& text,
-                                    hfreduce::Communicator& communicator, const std::atomic<bool>* stop = nullptr) {
+                                    hfreduce::Communicator& communicator, const std::atomic<bool>* stop = nullptr,
+                                    TrainHooks hooks = {}) {
   RunResult result;
   auto train = [&]() -> Result<> {
-    TrainHooks hooks;
     hooks.on_step = [&](const StepRecord& record) { result.steps.push_back(record); };
     hooks.notice = [&](const std::string& message) { result.notices.push_back(message); };
     hooks.stop = stop;
