@@ -32,6 +32,14 @@ Result<> Config::load_environment() {
 Result<> Config::set_flag(std::string_view name, std::string_view text, std::string_view flag) {
   const auto key = schema_->find(name);
   if (!key) {
+    for (std::size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.', dot + 1)) {
+      const auto map = schema_->find(name.substr(0, dot));
+      if (!map || schema_->keys()[*map].type != Type::kTextMap || dot + 1 == name.size()) continue;
+      TextMap held = std::get<TextMap>(values_[*map].first);
+      held.insert_or_assign(std::string(name.substr(dot + 1)), std::string(text));
+      set(*map, std::move(held), {Source::kFlag, std::string(flag)});
+      return {};
+    }
     std::vector<std::string> names;
     for (const Key& known : schema_->keys()) names.push_back(known.name);
     return fail(Errc::kInvalidArgument,

@@ -30,13 +30,14 @@ class Config {
 
   // Takes every FF_* variable of the schema that is set and not empty. kInvalidArgument: "FF_NET_TIMEOUT: ...".
   Result<> load_environment();
-  // A value that a flag gave. kInvalidArgument: the text does not fit, or there is no such key.
+  // A value that a flag gave. "map.name" is one entry of a map, and leaves the others. kInvalidArgument: the text does
+  // not fit, or there is no such key.
   Result<> set_flag(std::string_view name, std::string_view text, std::string_view flag);
   // What the loaders call. REQUIRES: the value came from parse_value() or check_list() of this key.
   void set(std::size_t key, Value value, Origin origin);
 
   // REQUIRES: the key exists and T is the type of its Value (std::string, std::int64_t, double, bool, std::uint64_t for
-  // sizes, std::chrono::nanoseconds, std::vector<std::string>).
+  // sizes, std::chrono::nanoseconds, std::vector<std::string>, TextMap).
   template <class T>
   const T& get(std::string_view name) const {
     const T* value = std::get_if<T>(&value_of(name));

@@ -76,6 +76,7 @@ class Walk {
 
   static Result<Value> read(const Key& key, const YAML::Node& node) {
     if (node.IsNull()) return fail(Errc::kInvalidArgument, "has no value");
+    if (key.type == Type::kTextMap) return map(key, node);
     if (key.type != Type::kTextList) {
       FF_TRY_ASSIGN(const std::string text, scalar(key, node));
       return parse_value(key, text);
@@ -88,6 +89,21 @@ class Walk {
       items.push_back(std::move(text));
     }
     return check_list(key, std::move(items));
+  }
+
+  static Result<Value> map(const Key& key, const YAML::Node& node) {
+    if (!node.IsMap() || has_tag(node)) return fail(Errc::kInvalidArgument, "is a map (write {name: text})");
+    TextMap values;
+    for (const auto& entry : node) {
+      if (!entry.first.IsScalar()) return fail(Errc::kInvalidArgument, "a name must be a word");
+      const std::string& name = entry.first.Scalar();
+      if (entry.second.IsNull()) return fail(Errc::kInvalidArgument, fmt::format("'{}' has no value", name));
+      auto text = scalar(key, entry.second);
+      if (!text) return fail(std::move(text).error().context("'" + name + "'"));
+      if (name.empty() || !values.emplace(name, std::move(*text)).second)
+        return fail(Errc::kInvalidArgument, fmt::format("'{}' is {}", name, name.empty() ? "no name" : "given twice"));
+    }
+    return values;
   }
 
   static Result<std::string> scalar(const Key& key, const YAML::Node& node) {
@@ -105,7 +121,7 @@ class Walk {
       return fail(Errc::kInvalidArgument,
                   fmt::format("'{}' may mean octal or decimal (write it without the leading 0{})", text,
                               number ? "" : ", or in quotes"));
-    const bool texts = key.type == Type::kText || key.type == Type::kTextList;
+    const bool texts = key.type == Type::kText || key.type == Type::kTextList || key.type == Type::kTextMap;
     if (texts && is_ambiguous_word(text))
       return fail(Errc::kInvalidArgument, fmt::format("'{}' may mean text or a boolean (put it in quotes)", text));
     return text;

@@ -48,6 +48,18 @@ Result<T> parse_number(std::string_view text, std::string_view kind) {
   return value;
 }
 
+Result<TextMap> to_map(const std::vector<std::string>& items) {
+  TextMap map;
+  for (const std::string& item : items) {
+    const std::size_t equals = item.find('=');
+    if (equals == std::string::npos || equals == 0)
+      return fail(Errc::kInvalidArgument, fmt::format("'{}' is not NAME=TEXT", item));
+    if (!map.emplace(item.substr(0, equals), item.substr(equals + 1)).second)
+      return fail(Errc::kInvalidArgument, fmt::format("'{}' is given twice", item.substr(0, equals)));
+  }
+  return map;
+}
+
 bool well_formed(std::string_view name) {
   bool word = false;
   for (const char c : name) {
@@ -63,8 +75,8 @@ bool well_formed(std::string_view name) {
 }  // namespace
 
 std::string_view type_name(Type type) noexcept {
-  static constexpr std::array<std::string_view, 8> kNames = {"text", "integer",  "real",   "boolean",
-                                                             "size", "duration", "choice", "list"};
+  static constexpr std::array<std::string_view, 9> kNames = {"text",     "integer", "real", "boolean", "size",
+                                                             "duration", "choice",  "list", "map"};
   return kNames[static_cast<std::size_t>(type)];
 }
 
@@ -112,13 +124,15 @@ Result<Value> parse_value(const Key& key, std::string_view text) {
       FF_TRY(check_range(key, text, std::chrono::duration<double>(value).count()));
       return value;
     }
-    case Type::kTextList: {
+    case Type::kTextList:
+    case Type::kTextMap: {
       std::vector<std::string> items;
       for (std::size_t start = 0; start < text.size();) {
         const std::size_t end = std::min(text.find(',', start), text.size());
         items.emplace_back(text.substr(start, end - start));
         start = end + 1;
       }
+      if (key.type == Type::kTextMap) return to_map(items);
       return check_list(key, std::move(items));
     }
   }
@@ -134,6 +148,11 @@ std::string value_text(const Value& value) {
     std::string operator()(std::uint64_t bytes) const { return exact_byte_size(bytes); }
     std::string operator()(std::chrono::nanoseconds d) const { return exact_duration(d); }
     std::string operator()(const std::vector<std::string>& v) const { return fmt::format("{}", fmt::join(v, ",")); }
+    std::string operator()(const TextMap& map) const {
+      std::string out;
+      for (const auto& [name, text] : map) out += (out.empty() ? "" : ",") + name + "=" + text;
+      return out;
+    }
   };
   return std::visit(Visitor{}, value);
 }

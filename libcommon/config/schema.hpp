@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,14 +18,15 @@
 
 namespace ff::config {
 
-enum class Type : std::uint8_t { kText, kInteger, kReal, kBool, kSize, kDuration, kChoice, kTextList };
+enum class Type : std::uint8_t { kText, kInteger, kReal, kBool, kSize, kDuration, kChoice, kTextList, kTextMap };
 
-// "text", "integer", "real", "boolean", "size", "duration", "choice", "list".
+// "text", "integer", "real", "boolean", "size", "duration", "choice", "list", "map".
 std::string_view type_name(Type type) noexcept;
 
+using TextMap = std::map<std::string, std::string>;
 // kText and kChoice hold a string, kSize the bytes as uint64, the others what their names say.
 using Value = std::variant<std::string, std::int64_t, double, bool, std::uint64_t, std::chrono::nanoseconds,
-                           std::vector<std::string>>;
+                           std::vector<std::string>, TextMap>;
 
 struct Key {
   std::string name;  // "net.timeout": words of a-z, 0-9 and _ joined by points
@@ -40,7 +42,8 @@ struct Key {
 // FF_NET_TIMEOUT of "net.timeout".
 std::string environment_name(const Key& key);
 
-// Reads a value as flags and the environment write it (a list is separated by commas) and checks it against the key.
+// Reads a value as flags and the environment write it (a list is separated by commas, a map is a list of NAME=TEXT) and
+// checks it against the key.
 // kInvalidArgument tells what is wrong with the text, without the key's name.
 Result<Value> parse_value(const Key& key, std::string_view text);
 // Checks the choices and bounds of the items of a list.

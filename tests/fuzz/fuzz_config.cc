@@ -14,6 +14,7 @@ const ff::config::Schema& schema() {
       {.name = "name", .type = Type::kText, .otherwise = "x", .help = "text"},
       {.name = "net.port", .type = Type::kInteger, .otherwise = "1", .help = "integer", .min = 1, .max = 65535},
       {.name = "net.hosts", .type = Type::kTextList, .help = "list"},
+      {.name = "net.routes", .type = Type::kTextMap, .help = "map"},
       {.name = "net.timeout", .type = Type::kDuration, .otherwise = "1s", .help = "duration"},
       {.name = "store.chunk", .type = Type::kSize, .otherwise = "1MiB", .help = "size"},
       {.name = "store.sync", .type = Type::kBool, .otherwise = "true", .help = "boolean"},

@@ -94,7 +94,7 @@ TEST(DescribeValues, ShowsValueAndOriginOfEveryKey) {
   EXPECT_EQ(json["rows"][3]["key"], "net.interfaces");
   EXPECT_EQ(json["rows"][3]["value"], "a,b");
   EXPECT_EQ(json["rows"][3]["origin"], "f.yaml:2");
-  EXPECT_EQ(json["rows"][4]["value"], "4MiB");
+  EXPECT_EQ(json["rows"][5]["value"], "4MiB");
   EXPECT_EQ(json["rows"][4]["origin"], "default");
 }
 

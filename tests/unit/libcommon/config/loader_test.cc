@@ -90,6 +90,24 @@ TEST(LoadText, RefusesWithFileLineKeyAndReason) {
   for (const auto& [text, message] : cases) EXPECT_EQ(refusal(text), message) << text;
 }
 
+TEST(LoadText, ReadsMapsWhole) {
+  Config config(sample_schema());
+  ASSERT_TRUE(load_text(config, "net:\n  routes: {b: x=y, '0644': 'yes'}\n", "f.yaml"));
+  EXPECT_EQ(config.get<TextMap>("net.routes"), (TextMap{{"0644", "yes"}, {"b", "x=y"}}));
+  EXPECT_EQ(value_text(config.value_of("net.routes")), "0644=yes,b=x=y");
+  // One entry by a flag leaves the others.
+  ASSERT_TRUE(config.set_flag("net.routes.b", "z", "--set"));
+  ASSERT_TRUE(config.set_flag("net.routes.c.d", "", "--set"));
+  EXPECT_EQ(config.get<TextMap>("net.routes"), (TextMap{{"0644", "yes"}, {"b", "z"}, {"c.d", ""}}));
+  EXPECT_FALSE(config.set_flag("net.routes.", "z", "--set"));
+  EXPECT_FALSE(config.set_flag("net.routes", "z", "--set"));
+  EXPECT_EQ(refusal("net:\n  routes: [a]\n"), "f.yaml:2: net.routes: is a map (write {name: text})");
+  EXPECT_EQ(refusal("net:\n  routes: {a: 1, a: 2}\n"), "f.yaml:2: net.routes: 'a' is given twice");
+  EXPECT_EQ(refusal("net:\n  routes: {a: }\n"), "f.yaml:2: net.routes: 'a' has no value");
+  EXPECT_EQ(refusal("net:\n  routes: {a: on}\n"),
+            "f.yaml:2: net.routes: 'a': 'on' may mean text or a boolean (put it in quotes)");
+}
+
 TEST(LoadText, RefusesBrokenYamlAndSecondDocumentsByLine) {
   EXPECT_TRUE(refusal("name: [a\n").starts_with("f.yaml:")) << refusal("name: [a\n");
   EXPECT_TRUE(refusal("a: b: c\n").starts_with("f.yaml:1: "));

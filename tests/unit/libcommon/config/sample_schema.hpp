@@ -21,6 +21,7 @@ inline const Schema& sample_schema() {
        .min = 0.001,
        .max = 3600},
       {.name = "net.interfaces", .type = Type::kTextList, .otherwise = "eth0", .help = "which to use"},
+      {.name = "net.routes", .type = Type::kTextMap, .otherwise = "a=1", .help = "from where to where"},
       {.name = "store.chunk", .type = Type::kSize, .otherwise = "4MiB", .help = "bytes of a chunk", .min = 4096},
       {.name = "store.sync", .type = Type::kBool, .otherwise = "true", .help = "wait for the disk"},
       {.name = "tree.kind",
