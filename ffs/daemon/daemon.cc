@@ -216,6 +216,7 @@ void Daemon::sample() {
       }
     }
   }
+  if (names_ != nullptr) sample_namespace(sampled_, names_->housekeeping().bad_records());
   if (manager_ != nullptr) {
     sample_manager(sampled_, manager_->primary(), manager_->primary() ? manager_->routing() : Routing());
   }

@@ -44,6 +44,8 @@ void sample_target(SampledMetrics& into, const TargetStatus& status) {
         status.capacity_bytes());
   gauge("ff_ffs_target_used_bytes", Unit::kBytes, "Blocks that hold chunks or pending updates.", status.used_bytes());
   gauge("ff_ffs_target_chunks", Unit::kNone, "Chunks, without those that were removed.", status.chunks());
+  gauge("ff_ffs_target_bad_chunks", Unit::kNone, "Chunks whose bytes on this disk fail their check.",
+        status.damaged_chunks());
   gauge("ff_ffs_target_pending_updates", Unit::kNone, "Updates that are not known to be committed.",
         status.open_updates());
   gauge("ff_ffs_target_resync_left_bytes", Unit::kBytes, "Until the next target of the chain is up to date.",
@@ -65,6 +67,13 @@ void sample_closed_target(SampledMetrics& into, TargetId target) {
               .help = "1 while something is wrong with the target; ffs target list says what.",
               .labels = labels},
              1);
+}
+
+void sample_namespace(SampledMetrics& into, std::size_t bad_records) {
+  into.gauge({.name = "ff_ffs_meta_bad_records",
+              .help = "Records that housekeeping passed over because they cannot be read.",
+              .labels = {}},
+             static_cast<double>(bad_records));
 }
 
 void sample_manager(SampledMetrics& into, bool primary, const Routing& routing) {

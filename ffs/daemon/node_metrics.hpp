@@ -16,6 +16,8 @@ void sample_node(SampledMetrics& into, const std::string& version, runtime::Dura
 void sample_target(SampledMetrics& into, const TargetStatus& status);
 // One whose store did not open.
 void sample_closed_target(SampledMetrics& into, TargetId target);
+// `bad_records`: that this service's housekeeping has found.
+void sample_namespace(SampledMetrics& into, std::size_t bad_records);
 // `routing`: the manager's own; only a primary's is looked at.
 void sample_manager(SampledMetrics& into, bool primary, const Routing& routing);
 

@@ -254,6 +254,7 @@ TargetStatus Target::status() {
   out.set_used_bytes(use.used_bytes);
   out.set_chunks(use.chunks);
   out.set_bad_chunks(bad_chunks_);
+  out.set_damaged_chunks(use.bad_chunks);
   out.set_serving(may_serve(life_, place_) && !stopping_ && !fenced());
   out.set_trouble(trouble_);
   out.set_scrubbed_bytes(scrubbed_bytes_);

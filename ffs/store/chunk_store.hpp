@@ -121,6 +121,7 @@ struct SpaceUse {
   std::uint64_t capacity_bytes = 0;
   std::uint64_t used_bytes = 0;  // blocks that hold chunks or pending updates
   std::uint64_t chunks = 0;      // without tombstones
+  std::uint64_t bad_chunks = 0;  // of these: marked bad
   std::uint64_t tombstones = 0;
 };
 

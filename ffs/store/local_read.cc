@@ -68,6 +68,8 @@ void LocalChunkStore::mark_bad(ChunkId chunk, const CommittedRef& seen) {
   }
   auto bad = std::make_shared<CommittedState>(*it->second.committed);
   bad->bad = true;
+  count(it->second.committed.get(), -1);
+  count(bad.get(), 1);
   it->second.committed = std::move(bad);
   changed(chunk);
   // A store that takes no more updates still says so until it is opened again.
@@ -82,6 +84,8 @@ Task<Result<>> LocalChunkStore::clear_bad(ChunkId chunk, CommittedRef seen) {
   if (!usable() || it == index_.end() || it->second.committed != seen || it->second.pending) co_return {};
   auto good = std::make_shared<CommittedState>(*seen);
   good->bad = false;
+  count(seen.get(), -1);
+  count(good.get(), 1);
   it->second.committed = std::move(good);
   changed(chunk);
   queue_.permits.push_back(std::move(permit));

@@ -21,7 +21,9 @@ LocalChunkStore::LocalChunkStore(runtime::Env& env, std::string folder, StoreSup
 LocalChunkStore::~LocalChunkStore() = default;
 
 void LocalChunkStore::count(const CommittedState* state, int by) noexcept {
-  if (state != nullptr) (state->removed ? tombstones_ : chunks_) += static_cast<std::uint64_t>(by);
+  if (state == nullptr) return;
+  (state->removed ? tombstones_ : chunks_) += static_cast<std::uint64_t>(by);
+  if (!state->removed && state->bad) bad_chunks_ += static_cast<std::uint64_t>(by);
 }
 
 void LocalChunkStore::remark(ChunkId id, Chunk& chunk) {
@@ -135,6 +137,7 @@ SpaceUse LocalChunkStore::space() const noexcept {
   return {.capacity_bytes = capacity_bytes_,
           .used_bytes = blocks_->used_bytes(),
           .chunks = chunks_,
+          .bad_chunks = bad_chunks_,
           .tombstones = tombstones_};
 }
 

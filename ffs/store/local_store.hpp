@@ -203,7 +203,7 @@ class LocalChunkStore final : public ChunkStore {
   std::uint64_t capacity_bytes_ = 0;
   runtime::Semaphore queue_room_, pending_room_;  // before what holds their permits
   Index index_;
-  std::uint64_t chunks_ = 0, tombstones_ = 0;
+  std::uint64_t chunks_ = 0, bad_chunks_ = 0, tombstones_ = 0;
   void count(const CommittedState* state, int by) noexcept;
   std::array<std::set<ChunkId>, kChunkMarks> marked_;
   // After each change of what is committed or pending, and before the chunk goes.

@@ -93,6 +93,23 @@ TEST(NodeMetrics, OfAnotherManagerTellThatItIsNotPrimary) {
   EXPECT_EQ(page(registry), "ff_ffs_manager_primary 0\n");
 }
 
+TEST(NodeMetrics, TellWhatIsDamagedNow) {
+  TargetStatus status;
+  status.set_target(17);
+  status.set_bad_chunks(5);
+  status.set_damaged_chunks(2);
+  metrics::Registry registry;
+  SampledMetrics sampled(registry);
+  sampled.begin();
+  sample_target(sampled, status);
+  sample_namespace(sampled, 3);
+  sampled.end();
+  const std::string text = page(registry);
+  for (const char* const line : {"ff_ffs_target_bad_chunks{target=\"17\"} 2\n",
+                                 "ff_ffs_target_damages_total{target=\"17\"} 5\n", "ff_ffs_meta_bad_records 3\n"})
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+}
+
 TEST(NodeMetrics, OfATargetWhoseStoreDidNotOpenTellTrouble) {
   metrics::Registry registry;
   SampledMetrics sampled(registry);

@@ -162,18 +162,18 @@ TEST_F(StoreRot, AMarkOfDamageOutlivesAPowerCut) {
   });
   flip(kBlocks, 50'000);  // as it was: only the mark says so now
   run_and_cut([](SimEnv&, ChunkStore& store) -> Task<Result<>> {
-    STORE_CHECK(store.info(kOne)->bad);
+    STORE_CHECK(store.info(kOne)->bad && store.space().bad_chunks == 1);
     co_return {};
   });
   run([this](SimEnv&, ChunkStore& store) -> Task<Result<>> {
-    STORE_CHECK(store.info(kOne)->bad);
+    STORE_CHECK(store.info(kOne)->bad && store.space().bad_chunks == 1);
     ChunkInfo info = *store.info(kOne);
     FF_CO_TRY(co_await store.install(info, large_));
-    STORE_CHECK(!store.info(kOne)->bad);
+    STORE_CHECK(!store.info(kOne)->bad && store.space().bad_chunks == 0);
     co_return {};
   });
   run([](SimEnv&, ChunkStore& store) -> Task<Result<>> {
-    STORE_CHECK(!store.info(kOne)->bad);
+    STORE_CHECK(!store.info(kOne)->bad && store.space().bad_chunks == 0);
     co_return {};
   });
 }
@@ -208,14 +208,16 @@ TEST_F(StoreRot, AChunkThatIsWholeAgainIsNotBadAnyMore) {
   run([&](SimEnv&, ChunkStore& store) -> Task<Result<>> {
     STORE_CHECK(!(co_await store.verify(kOne)) && store.info(kOne)->bad);
     FF_CO_TRY(co_await stage_and_commit(store, write_update(kOne, 2, 49'152, part)));
-    STORE_CHECK(store.info(kOne)->bad);
+    STORE_CHECK(store.info(kOne)->bad && store.space().bad_chunks == 1);
     FF_CO_TRY(co_await store.verify(kOne));
-    STORE_CHECK(!store.info(kOne)->bad);
+    STORE_CHECK(!store.info(kOne)->bad && store.space().bad_chunks == 0);
     co_return co_await store.sync();
   });
   run_and_cut([](SimEnv&, ChunkStore& store) -> Task<Result<>> {
     STORE_CHECK(store.info(kOne)->version == 2 && !store.info(kOne)->bad);
-    co_return co_await store.verify(kOne);
+    FF_CO_TRY(co_await store.verify(kOne));
+    STORE_CHECK(store.space().bad_chunks == 0 && store.space().chunks == 1);
+    co_return {};
   });
 }
 
