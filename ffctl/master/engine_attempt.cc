@@ -214,12 +214,14 @@ bool Engine::drain_if_broken(JobEntry& entry) {
     const Look at = look(entry, i);
     const std::string& trouble = entry.sight->nodes[i].report.trouble();
     const bool started = entry.attempt().phase() == STARTED;
+    // An agent that was restarted asks its ranks first; one that has lost its folder begins anew.
+    const bool begins_anew = at == Look::kPreparing && !entry.sight->nodes[i].report.found_again();
     std::string reason;
     EndCause cause = started ? NODE_LOST : LAUNCH_FAILED;
     if (at == Look::kLost) {
       cause = NODE_LOST;
       reason = fmt::format("node {} is lost", node);
-    } else if (at == Look::kGone || (started && at == Look::kPreparing)) {
+    } else if (at == Look::kGone || (started && begins_anew)) {
       reason = fmt::format("node {} has lost its ranks", node);
     } else if (at == Look::kFailed || (at == Look::kUnclean && !started)) {
       reason = fmt::format("node {}: {}", node, trouble.empty() ? "could not start its ranks" : trouble);

@@ -93,7 +93,7 @@ Result<> Engine::check_possible(const JobSpec& spec, const Actor& actor) const {
     fitting += fits(at->second.record, spec) ? 1 : 0;
   if (!state_.nodes.empty() && fitting < spec.resources().nodes())
     return fail(
-        Errc::kInvalidArgument,
+        Errc::kUnsupported,
         fmt::format("resources.nodes: {} of {} nodes can be used by this job, it asks for {} (see `ffctl node ls`)",
                     fitting, state_.nodes.size(), spec.resources().nodes()));
   for (const auto& [key, quota] : state_.quotas) {

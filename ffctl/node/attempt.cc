@@ -211,6 +211,7 @@ AttemptReport NodeAttempt::report() const {
   out.set_job(desired_.job());
   out.set_attempt(desired_.attempt());
   out.set_state(state_);
+  out.set_found_again(found_again_);
   out.set_trouble(report::printable(trouble_));
   out.set_fence_round(fence_round_);
   out.set_fence_holds(fence_holds_);

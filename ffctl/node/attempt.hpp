@@ -120,7 +120,7 @@ class NodeAttempt : public std::enable_shared_from_this<NodeAttempt> {
   std::string cgroup_;
   std::optional<AgentPage> page_;
   std::vector<Rank> ranks_;
-  bool launched_ = false, told_ = true, unwanted_ = false, absent_ = false;
+  bool launched_ = false, told_ = true, unwanted_ = false, absent_ = false, found_again_ = false;
 
   runtime::Time grace_until_ = runtime::kNever, max_grace_until_ = runtime::kNever;
   std::optional<runtime::Time> suspend_term_at_, local_kill_at_;

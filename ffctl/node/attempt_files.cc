@@ -74,6 +74,7 @@ std::shared_ptr<NodeAttempt> NodeAttempt::absent(AttemptHost& host, const Desire
 void NodeAttempt::start() { host_.spawn(launch(shared_from_this())); }
 
 void NodeAttempt::adopt() {
+  found_again_ = true;
   if (auto page = AgentPage::open(host_.page_folder(name_)); page) page_.emplace(std::move(*page));
   make_links();
   follow_ranks();

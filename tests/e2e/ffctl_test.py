@@ -190,6 +190,16 @@ class FfctlTest(unittest.TestCase):
         self.assertEqual(waits.wait(timeout=60), 0)
         self.assertEqual(sorted(map(int, out.read_text().split())), jobs)
 
+    def test_an_agent_that_dies_finds_its_ranks_again(self):
+        out = self.c.folder / 'ran-agent'
+        job = self.c.submit('-N', NODES, '--', 'sh', '-c', f'echo $FF_RANK >> {out}; sleep 3')
+        self.c.until(job, 'running')
+        self.c.kill('node2')
+        self.c.up()
+        self.c.ffctl('wait', job, '--within', '60s')
+        self.assertEqual(sorted(out.read_text().split()), ['0', '1', '2'])
+        self.assertEqual(len(self.c.job(job)['attempts']), 1)
+
     def test_hold_and_release(self):
         job = self.c.submit('-H', '--', 'true')
         self.assertEqual(self.c.job(job)['state'], 'held')
@@ -216,6 +226,11 @@ class FfctlTest(unittest.TestCase):
         finally:
             self.c.ffctl('node', 'undrain', 'node1')
         self.c.ffctl('wait', job, '--within', '30s')
+
+    def test_what_can_never_run_is_refused(self):
+        self.c.ffctl('submit', '-N', NODES + 1, '--', 'true', expect=8)
+        self.c.ffctl('submit', '-G', 9, '--', 'true', expect=8)
+        self.c.ffctl('submit', '--require', 'infiniband', '--', 'true', expect=8)
 
     def test_wrong_use(self):
         for arguments, code in ((('submit',), 2), (('submit', '-p', 'urgent', '--', 'true'), 2),

@@ -181,7 +181,7 @@ Task<Result<Reply>> ask(SimEnv& env, std::vector<std::unique_ptr<rpc::Client>>& 
     if (reply) co_return reply;
     const Errc code = reply.error().code();
     // Until the nodes have been heard of, what asks for all of them is refused.
-    const bool early = code == Errc::kInvalidArgument && env.world().elapsed() < 20s;
+    const bool early = code == Errc::kUnsupported && env.world().elapsed() < 20s;
     if (!early && code != Errc::kUnavailable && code != Errc::kTimeout && code != Errc::kExhausted) co_return reply;
     if (env.world().elapsed() > 100s) co_return reply;
     FF_CO_TRY(co_await runtime::sleep(std::chrono::milliseconds(20 + env.rng().below(50))));
