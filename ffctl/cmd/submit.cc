@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "ffctl/cmd/commands.hpp"
+#include "ffctl/cmd/job_file.hpp"
 #include "ffctl/cmd/submitting.hpp"
 #include "ffctl/cmd/text.hpp"
 #include "ffctl/cmd/waiting.hpp"
@@ -19,15 +20,16 @@ namespace {
 
 struct Options {
   JobOptions job;
+  JobFileOptions file;
   MasterChoice master;
   cli::OutputOptions output{"name"};
   bool wait = false, dry_run = false;
   std::string rank = "0";
 };
 
-Task<Result<SubmitReply>> submit_one(MasterSession& master, JobSpec spec, bool check_only) {
+Task<Result<SubmitReply>> submit_all(MasterSession& master, std::vector<JobSpec> specs, bool check_only) {
   SubmitRequest request;
-  *request.add_jobs() = std::move(spec);
+  for (JobSpec& spec : specs) *request.add_jobs() = std::move(spec);
   request.set_check_only(check_only);
   std::array<std::byte, 16> key{};
   net::secure_random(key);
@@ -35,27 +37,43 @@ Task<Result<SubmitReply>> submit_one(MasterSession& master, JobSpec spec, bool c
   co_return co_await master.ask(&MasterClient::submit, std::move(request));
 }
 
-Task<Result<int>> end_as(MasterSession& master, std::uint64_t job) {
-  WaitWish wish;
-  wish.jobs.push_back(job);
+Task<Result<int>> end_as(MasterSession& master, std::vector<std::uint64_t> ids) {
+  WaitWish wish{.jobs = std::move(ids)};
   FF_CO_TRY_ASSIGN(const std::vector<Job> jobs, co_await wait_for_jobs(master, std::move(wish)));
-  if (!jobs.empty() && jobs[0].result() != SUCCEEDED)
-    fmt::print(stderr, "ffctl: job {}: {}\n", job,
-               jobs[0].reason().empty() ? state_text(jobs[0]) : state_text(jobs[0]) + ": " + jobs[0].reason());
+  for (const Job& job : jobs) {
+    if (job.result() == SUCCEEDED) continue;
+    fmt::print(stderr, "ffctl: job {}: {}\n", job.id(),
+               job.reason().empty() ? state_text(job) : state_text(job) + ": " + job.reason());
+  }
   co_return exit_code_of(jobs);
 }
 
+Result<std::vector<JobSpec>> jobs_of(const Options& o) {
+  if (o.file.given()) {
+    if (!o.job.untouched())
+      return fail(Errc::kInvalidArgument,
+                  "a job file is given, and options or a command beside it (change its keys with --set)");
+    return o.file.jobs();
+  }
+  FF_TRY(o.file.check_alone());
+  FF_TRY_ASSIGN(JobSpec spec, o.job.spec());
+  return std::vector{std::move(spec)};
+}
+
 Task<Result<int>> submit(MasterSession& master, const Options& o, Format format) {
-  FF_CO_TRY_ASSIGN(JobSpec spec, o.job.spec());
-  const std::string name = spec.name();
-  FF_CO_TRY_ASSIGN(const SubmitReply reply, co_await submit_one(master, std::move(spec), o.dry_run));
+  FF_CO_TRY_ASSIGN(std::vector<JobSpec> specs, jobs_of(o));
+  std::vector<std::string> names;
+  for (const JobSpec& spec : specs) names.push_back(spec.name());
+  FF_CO_TRY_ASSIGN(const SubmitReply reply, co_await submit_all(master, std::move(specs), o.dry_run));
   if (o.dry_run) {
     report::Table table("ff.estimate/1", {{.key = "name", .title = "NAME"},
                                           {.key = "now", .title = "NOW"},
                                           {.key = "start", .title = "START"},
                                           {.key = "would_preempt", .title = "WOULD-PREEMPT"},
                                           {.key = "text", .title = "TEXT"}});
-    for (const StartEstimate& one : reply.estimates()) {
+    for (int i = 0; i < reply.estimates_size(); ++i) {
+      const StartEstimate& one = reply.estimates(i);
+      const std::string& name = names[std::min<std::size_t>(static_cast<std::size_t>(i), names.size() - 1)];
       std::string victims;
       for (const std::uint64_t victim : one.would_preempt())
         victims += (victims.empty() ? "" : ",") + std::to_string(victim);
@@ -65,19 +83,21 @@ Task<Result<int>> submit(MasterSession& master, const Options& o, Format format)
     FF_CO_TRY(print(table.render(format == Format::kName ? Format::kTable : format)));
     co_return cli::kExitOk;
   }
-  if (reply.jobs().empty()) co_return fail(Errc::kInternal, "submit: the master gave no number");
+  if (static_cast<std::size_t>(reply.jobs_size()) != names.size())
+    co_return fail(Errc::kInternal, "submit: the master gave not as many numbers as jobs");
   report::Table table("ff.submit/1", {{.key = "job", .title = "JOB"}, {.key = "name", .title = "NAME"}});
-  for (const std::uint64_t id : reply.jobs()) table.add_row({count_cell(id), name});
+  for (int i = 0; i < reply.jobs_size(); ++i)
+    table.add_row({count_cell(reply.jobs(i)), names[static_cast<std::size_t>(i)]});
   FF_CO_TRY(print(table.render(format)));
   if (!o.wait) co_return cli::kExitOk;
-  co_return co_await end_as(master, reply.jobs(0));
+  co_return co_await end_as(master, {reply.jobs().begin(), reply.jobs().end()});
 }
 
 Task<Result<int>> run(MasterSession& master, const Options& o) {
   FF_CO_TRY_ASSIGN(JobSpec spec, o.job.spec());
   LogWish wish{.follow = true};
   FF_CO_TRY_ASSIGN(wish.ranks, parse_ranks(o.rank, rank_count(spec)));
-  FF_CO_TRY_ASSIGN(const SubmitReply reply, co_await submit_one(master, std::move(spec), false));
+  FF_CO_TRY_ASSIGN(const SubmitReply reply, co_await submit_all(master, {std::move(spec)}, false));
   if (reply.jobs().empty()) co_return fail(Errc::kInternal, "run: the master gave no number");
   fmt::print(stderr, "ffctl: job {}\n", reply.jobs(0));
   wish.job = reply.jobs(0);
@@ -86,7 +106,7 @@ Task<Result<int>> run(MasterSession& master, const Options& o) {
     // How it ends counts, also where its output cannot be had.
     cli::report_error("ffctl", shown.error(), false);
   }
-  co_return co_await end_as(master, reply.jobs(0));
+  co_return co_await end_as(master, {reply.jobs(0)});
 }
 
 constexpr const char* kAboutJobs =
@@ -103,14 +123,18 @@ cli::Command submit_command() {
   command.summary = "Queue a job, and print its number";
   command.description =
       std::string("The command after -- is started on each of the job's nodes when its turn comes. ") + kAboutJobs +
-      "What no state of this cluster could run is refused at once.";
+      "What no state of this cluster could run is refused at once. A job file describes the same and arrays and sweeps "
+      "besides; all "
+      "of its jobs are submitted, or none.";
+  options->file.add_to(command);
   options->job.add_to(command);
   command.options.push_back(
       {.names = "-w,--wait", .target = &options->wait, .help = "wait until it is done, and end as `ffctl wait` does"});
   command.options.push_back({.names = "--dry-run",
                              .target = &options->dry_run,
                              .help = "check it, and tell when it would start; nothing is queued"});
-  command.examples = {{"ffctl submit -N 2 -G 8 -p low -J train -- python train.py", "two whole nodes"},
+  command.examples = {{"ffctl submit job.yaml --set resources.nodes=4", "a description kept in a file"},
+                      {"ffctl submit -N 2 -G 8 -p low -J train -- python train.py", "two whole nodes"},
                       {"ffctl submit -d after-ok:17 -- ./evaluate", "when job 17 has succeeded"},
                       {"id=$(ffctl submit -- make -j) && ffctl wait $id", "in a script"}};
   command.exit_codes.push_back({kExitNeverSchedulable, "no node of this cluster could ever run it"});

@@ -180,6 +180,8 @@ void JobOptions::add_to(cli::Command& command) {
        .complete = "dir"});
 }
 
+bool JobOptions::untouched() const { return all() == JobOptions().all(); }
+
 Result<> JobOptions::set_run(JobSpec& spec) const {
   RunSpec& run = *spec.mutable_run();
   if (command_.empty())

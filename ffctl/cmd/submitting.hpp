@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "ffctl/proto/job.pb.h"
@@ -17,10 +18,18 @@ class JobOptions {
   JobOptions& operator=(const JobOptions&) = delete;
 
   void add_to(cli::Command& command);
+  // Nothing was said of the job: no command, no option.
+  bool untouched() const;
   // kInvalidArgument, naming the option.
   Result<JobSpec> spec() const;
 
  private:
+  auto all() const {
+    return std::tie(command_, name_, queue_, priority_, launcher_, workdir_, begin_, checkpoint_, preemption_, nodes_,
+                    gpus_, cpus_, ranks_, budget_, retries_, pids_, memory_, environment_, labels_, require_, exclude_,
+                    only_, depends_, retry_, hold_, limit_, estimate_, no_output_, no_progress_, grace_, max_grace_,
+                    min_run_, backoff_);
+  }
   Result<> set_run(JobSpec& spec) const;
   Result<> set_time(JobSpec& spec) const;
   Result<> set_again(JobSpec& spec) const;

@@ -24,7 +24,7 @@ constexpr std::array<std::pair<std::string_view, Dependency::Condition>, 4> kCon
      {"after_not_ok", Dependency::AFTER_NOT_OK},
      {"after_any", Dependency::AFTER_ANY},
      {"after_start", Dependency::AFTER_START}}};
-constexpr std::size_t kDependenciesMax = 1000;
+constexpr std::size_t kDependenciesMax = 256;  // the master takes no more
 
 bool plain_name(std::string_view text) {
   return !text.empty() && text.size() <= 255 && std::ranges::all_of(text, [](char c) {
@@ -358,7 +358,8 @@ std::string name_of_command(const RunSpec& run) {
 
 Result<Dependency> parse_dependency(std::string_view text) {
   const std::size_t colon = text.find(':');
-  const std::string_view condition = text.substr(0, colon);
+  std::string condition(text.substr(0, colon));
+  std::ranges::replace(condition, '-', '_');
   Dependency out;
   for (const auto& [name, value] : kConditions)
     if (name == condition) out.set_condition(value);

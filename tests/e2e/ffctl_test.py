@@ -135,6 +135,31 @@ class FfctlTest(unittest.TestCase):
         line = json.loads(self.c.ffctl('ls', job, '-o', 'jsonl').stdout)
         self.assertEqual(line['schema'], 'ff.job/1')
 
+    def test_job_files_arrays_and_sweeps(self):
+        file = pathlib.Path(self.c.folder, 'job.yaml')
+        file.write_text('ffjob: 1\nname: from-file\nrun:\n  command: [sh, -c, "echo $A-{i}; exit 4"]\n  env: {A: one}\n',
+                        encoding='utf-8')
+        self.c.ffctl('submit', file, '--wait', expect=4)
+        self.assertEqual(self.c.ffctl('logs', 'last').stdout, 'one-{i}\n')
+        numbers = self.c.ffctl('submit', file, '--set', 'run.env.A=two', '-a', '3-5%2', '--wait', expect=4).stdout.split()
+        self.assertEqual([self.c.ffctl('logs', n).stdout for n in numbers], ['two-3\n', 'two-4\n', 'two-5\n'])
+        script = pathlib.Path(self.c.folder, 'job.sh')
+        script.write_text('#!/bin/sh\n#FF name: from-script\n#FF resources.nodes: 2\necho {lr} $FF_SWEEP_lr\n', encoding='utf-8')
+        numbers = self.c.ffctl('submit', script, '--sweep', 'lr=1,2', '--wait').stdout.split()
+        self.assertEqual([self.c.ffctl('logs', n).stdout.split()[-1] for n in numbers], ['1', '2'])
+        self.assertEqual(self.c.job(numbers[0])['name'], 'from-script')
+
+    def test_job_files_that_are_wrong(self):
+        file = pathlib.Path(self.c.folder, 'wrong.yaml')
+        file.write_text('run:\n  comand: [true]\n', encoding='utf-8')
+        done = self.c.ffctl('submit', file, expect=2)
+        self.assertIn("wrong.yaml:2: run.comand: unknown key (did you mean 'command'?)", done.stderr)
+        file.write_text('run: {command: ["true"]}\n', encoding='utf-8')
+        self.assertIn('--set', self.c.ffctl('submit', file, '-N', 2, expect=2).stderr)
+        self.assertIn('--array', self.c.ffctl('submit', '-a', '0-3', '--', 'true', expect=2).stderr)
+        self.assertIn("did you mean 'resources.nodes'", self.c.ffctl('submit', file, '--set', 'resources.node=3', expect=2).stderr)
+        self.c.ffctl('submit', pathlib.Path(self.c.folder, 'none.yaml'), expect=3)
+
     def test_wait_gives_up(self):
         job = self.c.submit('--', 'sleep', '60')
         self.c.ffctl('wait', job, '--within', '0.3s', expect=7)
