@@ -55,7 +55,8 @@ Task<std::uint64_t> suspend(AgentWorld& w, DesiredAttempt job) {
   job.set_want(DesiredAttempt::SUSPEND);
   for (std::uint64_t round = 1; round < 200; ++round) {
     job.mutable_fence()->set_round(round);
-    job.mutable_fence()->set_step(w.attempt(number).step_max() + 2);
+    // Steps take a millisecond: a margin of as many as fit into a round trip would be passed time and again.
+    job.mutable_fence()->set_step(w.attempt(number).step_max() + 20 * round);
     EXPECT_TRUE(co_await w.apply({job}));
     if (!w.attempt(number).fence_holds()) continue;
     job.mutable_fence()->set_committed(true);

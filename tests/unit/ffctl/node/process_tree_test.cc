@@ -16,6 +16,8 @@
 namespace ff::ctl {
 namespace {
 
+// In a process group of its own, which ends as one: a child that a shell forks while it is being killed would otherwise
+// stay, and hold this program's standard output open.
 class Child {
  public:
   explicit Child(const char* script, std::vector<std::string> environment = {}) {
@@ -24,11 +26,15 @@ class Child {
     std::vector<char*> envp;
     for (std::string& entry : environment) envp.push_back(entry.data());
     envp.push_back(nullptr);
-    EXPECT_EQ(::posix_spawn(&pid, "/bin/sh", nullptr, nullptr, argv, envp.data()), 0);
+    posix_spawnattr_t attributes;
+    ::posix_spawnattr_init(&attributes);
+    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+    ::posix_spawnattr_setpgroup(&attributes, 0);
+    EXPECT_EQ(::posix_spawn(&pid, "/bin/sh", nullptr, &attributes, argv, envp.data()), 0);
+    ::posix_spawnattr_destroy(&attributes);
   }
   ~Child() {
-    for (const pid_t each : descendants(processes(), pid)) ::kill(each, SIGKILL);
-    ::kill(pid, SIGKILL);
+    ::kill(-pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
   }
   pid_t pid = 0;
