@@ -9,6 +9,9 @@
 #include "tests/unit/ffctl/node/agent_world.hpp"
 
 namespace ff::ctl {
+
+const char* const kFfnoded = FF_FFNODED;
+
 namespace {
 
 bool holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }

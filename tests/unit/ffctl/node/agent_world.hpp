@@ -46,6 +46,9 @@ class FakeMaster final : public ReportsService {
   NodeReport last;
 };
 
+// Path of ffnoded; each test program says where its build has put it.
+extern const char* const kFfnoded;
+
 class AgentWorld {
  public:
   AgentWorld() {
@@ -72,13 +75,13 @@ class AgentWorld {
 
   void start_agent() {
     std::vector<std::string> words{
-        FF_FFNODED, "--master",        masters,  "--key", temp.file("key"), "--name",      "n1",
+        kFfnoded,   "--master",        masters,  "--key", temp.file("key"), "--name",      "n1",
         "--folder", temp.file("node"), "--gpus", "4",     "--fake-gpus",    "--heartbeat", "500ms"};
     words.insert(words.end(), extra.begin(), extra.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
-    ASSERT_EQ(::posix_spawn(&agent, FF_FFNODED, nullptr, nullptr, argv.data(), environ), 0);
+    ASSERT_EQ(::posix_spawn(&agent, kFfnoded, nullptr, nullptr, argv.data(), environ), 0);
   }
   void kill_agent(int signo = SIGKILL) {
     if (agent <= 0) return;

@@ -9,6 +9,9 @@
 #include "tests/unit/ffctl/node/agent_world.hpp"
 
 namespace ff::ctl {
+
+const char* const kFfnoded = FF_FFNODED;
+
 namespace {
 
 constexpr int kSteps = 1000;
