@@ -3,10 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
-#include "ffctl/cmd/text.hpp"
+#include "ffctl/job/selector.hpp"
 
 namespace ff::ctl {
 
@@ -14,20 +13,7 @@ using runtime::Task;
 
 namespace {
 
-constexpr std::uint64_t kRangeMax = 100'000;
 constexpr std::size_t kNamedMax = 10;  // jobs in the message about a name that several have
-
-bool is_number(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-}
-
-Result<std::uint64_t> number_of(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value == 0)
-    return fail(Errc::kInvalidArgument, fmt::format("job '{}': is no job's number", text));
-  return value;
-}
 
 bool open(const Job& job) { return job.phase() != DONE; }
 
@@ -56,29 +42,31 @@ Task<Result<Job>> by_name(MasterSession& master, std::string name) {
   co_return std::move(*chosen);
 }
 
-Task<Result<std::vector<Job>>> jobs_of(MasterSession& master, std::string text, JobWord word) {
+Task<Result<std::vector<Job>>> jobs_of(MasterSession& master, std::string text, Selector selector) {
+  using Kind = Selector::Kind;
   std::vector<Job> jobs;
-  if (!word.name.empty()) {
-    FF_CO_TRY_ASSIGN(Job job, co_await by_name(master, word.name));
-    jobs.push_back(std::move(job));
-    co_return jobs;
-  }
   JobFilter filter;
-  if (word.first != 0) {
-    for (std::uint64_t id = word.first; id <= word.last; ++id) filter.add_ids(id);
-  } else if (word.newest) {
-    filter.add_users(master.caller().user());
-    filter.set_done(true);
-  } else if (!word.user.empty()) {
-    filter.add_users(word.user);
-  } else if (!word.label.empty()) {
-    filter.add_labels(word.label);
-  } else {
-    FF_CO_TRY_ASSIGN(const JobPhase phase, parse_phase(word.state));
-    filter.add_phases(phase);
+  switch (selector.kind) {
+    case Kind::kName: {
+      FF_CO_TRY_ASSIGN(Job job, co_await by_name(master, selector.text));
+      jobs.push_back(std::move(job));
+      co_return jobs;
+    }
+    case Kind::kIds:
+      for (std::uint64_t id = selector.first; id <= selector.last; ++id) filter.add_ids(id);
+      break;
+    case Kind::kLast:
+      filter.add_users(master.caller().user());
+      filter.set_done(true);
+      break;
+    case Kind::kUser: filter.add_users(selector.text); break;
+    case Kind::kLabel: filter.add_labels(selector.text); break;
+    case Kind::kState: filter.add_phases(selector.phase); break;
   }
-  FF_CO_TRY_ASSIGN(jobs, co_await list_jobs(master, std::move(filter), true, word.newest ? 1 : 0));
-  if (word.first != word.last) std::erase_if(jobs, [](const Job& job) { return !open(job); });
+  FF_CO_TRY_ASSIGN(jobs, co_await list_jobs(master, std::move(filter), true, selector.kind == Kind::kLast ? 1 : 0));
+  if (selector.first != selector.last) std::erase_if(jobs, [](const Job& job) { return !open(job); });
+  if (selector.result != RESULT_NONE)
+    std::erase_if(jobs, [&](const Job& job) { return job.result() != selector.result; });
   if (jobs.empty()) co_return fail(Errc::kNotFound, fmt::format("job {}: is not known", text));
   // Oldest first: as they were submitted.
   std::ranges::reverse(jobs);
@@ -86,46 +74,6 @@ Task<Result<std::vector<Job>>> jobs_of(MasterSession& master, std::string text, 
 }
 
 }  // namespace
-
-Result<JobWord> parse_job_word(const std::string& text) {
-  JobWord word;
-  if (text.empty()) return fail(Errc::kInvalidArgument, "job: the word is empty (give a number, a name, or last)");
-  for (auto [prefix, field] :
-       {std::pair("user:", &word.user), std::pair("state:", &word.state), std::pair("label:", &word.label)}) {
-    if (!text.starts_with(prefix)) continue;
-    *field = text.substr(std::string_view(prefix).size());
-    if (field->empty()) return fail(Errc::kInvalidArgument, fmt::format("job '{}': says nothing after it", text));
-    if (field == &word.state) FF_TRY(parse_phase(word.state));
-    return word;
-  }
-  if (const auto dots = text.find(".."); dots != std::string::npos && is_number(text.substr(0, dots)) &&
-                                         is_number(std::string_view(text).substr(dots + 2))) {
-    FF_TRY_ASSIGN(word.first, number_of(std::string_view(text).substr(0, dots)));
-    FF_TRY_ASSIGN(word.last, number_of(std::string_view(text).substr(dots + 2)));
-    if (word.last < word.first || word.last - word.first >= kRangeMax)
-      return fail(Errc::kInvalidArgument,
-                  fmt::format("job '{}': is no range of 1 to {} jobs, from low to high", text, kRangeMax));
-    return word;
-  }
-  std::string_view name = text;
-  if (const auto at = name.rfind('@'); at != std::string_view::npos) {
-    FF_TRY_ASSIGN(const std::uint64_t attempt, number_of(name.substr(at + 1)));
-    if (attempt > UINT32_MAX) return fail(Errc::kInvalidArgument, fmt::format("job '{}': has no such attempt", text));
-    word.attempt = static_cast<std::uint32_t>(attempt);
-    name = name.substr(0, at);
-  }
-  if (is_number(name)) {
-    FF_TRY_ASSIGN(word.first, number_of(name));
-    word.last = word.first;
-  } else if (name == "last") {
-    word.newest = true;
-  } else if (name.empty()) {
-    return fail(Errc::kInvalidArgument, fmt::format("job '{}': names no job", text));
-  } else {
-    word.name = name;
-  }
-  return word;
-}
 
 Task<Result<std::vector<Job>>> list_jobs(MasterSession& master, JobFilter filter, bool brief, std::uint32_t limit) {
   ListJobsRequest request;
@@ -145,7 +93,7 @@ Task<Result<std::vector<ChosenJob>>> choose_jobs(MasterSession& master, std::vec
   std::vector<ChosenJob> chosen;
   std::set<std::uint64_t> seen;
   for (const std::string& text : words) {
-    FF_CO_TRY_ASSIGN(const JobWord word, parse_job_word(text));
+    FF_CO_TRY_ASSIGN(const Selector word, parse_selector(text));
     FF_CO_TRY_ASSIGN(std::vector<Job> jobs, co_await jobs_of(master, text, word));
     for (Job& job : jobs)
       if (seen.insert(job.id()).second) chosen.push_back({.job = std::move(job), .attempt = word.attempt});
@@ -154,7 +102,7 @@ Task<Result<std::vector<ChosenJob>>> choose_jobs(MasterSession& master, std::vec
 }
 
 Task<Result<ChosenJob>> choose_job(MasterSession& master, std::string word) {
-  FF_CO_TRY_ASSIGN(const JobWord parsed, parse_job_word(word));
+  FF_CO_TRY_ASSIGN(const Selector parsed, parse_selector(word));
   if (parsed.several())
     co_return fail(Errc::kInvalidArgument, fmt::format("job '{}': stands for several (name one)", word));
   FF_CO_TRY_ASSIGN(std::vector<ChosenJob> chosen, co_await choose_jobs(master, {word}));

@@ -18,7 +18,7 @@ int exit_code_of(const Error& error) noexcept {
 }
 
 std::vector<cli::ExitCode> master_exit_codes() {
-  return {{kExitNotFound, "no such job or node"},
+  return {{kExitNotFound, "no such job, node or file"},
           {kExitDenied, "denied, or over a quota"},
           {kExitNoMaster, "no master, or no agent, answered in time"},
           {130, "stopped by Ctrl-C (143: by SIGTERM)"}};

@@ -4,7 +4,6 @@
 #include <memory>
 
 #include "ffctl/cmd/commands.hpp"
-#include "ffctl/cmd/job_file.hpp"
 #include "ffctl/cmd/submitting.hpp"
 #include "ffctl/cmd/text.hpp"
 #include "ffctl/cmd/waiting.hpp"
@@ -20,7 +19,6 @@ namespace {
 
 struct Options {
   JobOptions job;
-  JobFileOptions file;
   MasterChoice master;
   cli::OutputOptions output{"name"};
   bool wait = false, dry_run = false;
@@ -48,20 +46,7 @@ Task<Result<int>> end_as(MasterSession& master, std::vector<std::uint64_t> ids) 
   co_return exit_code_of(jobs);
 }
 
-Result<std::vector<JobSpec>> jobs_of(const Options& o) {
-  if (o.file.given()) {
-    if (!o.job.untouched())
-      return fail(Errc::kInvalidArgument,
-                  "a job file is given, and options or a command beside it (change its keys with --set)");
-    return o.file.jobs();
-  }
-  FF_TRY(o.file.check_alone());
-  FF_TRY_ASSIGN(JobSpec spec, o.job.spec());
-  return std::vector{std::move(spec)};
-}
-
-Task<Result<int>> submit(MasterSession& master, const Options& o, Format format) {
-  FF_CO_TRY_ASSIGN(std::vector<JobSpec> specs, jobs_of(o));
+Task<Result<int>> submit(MasterSession& master, const Options& o, std::vector<JobSpec> specs, Format format) {
   std::vector<std::string> names;
   for (const JobSpec& spec : specs) names.push_back(spec.name());
   FF_CO_TRY_ASSIGN(const SubmitReply reply, co_await submit_all(master, std::move(specs), o.dry_run));
@@ -93,8 +78,7 @@ Task<Result<int>> submit(MasterSession& master, const Options& o, Format format)
   co_return co_await end_as(master, {reply.jobs().begin(), reply.jobs().end()});
 }
 
-Task<Result<int>> run(MasterSession& master, const Options& o) {
-  FF_CO_TRY_ASSIGN(JobSpec spec, o.job.spec());
+Task<Result<int>> run(MasterSession& master, const Options& o, JobSpec spec) {
   LogWish wish{.follow = true};
   FF_CO_TRY_ASSIGN(wish.ranks, parse_ranks(o.rank, rank_count(spec)));
   FF_CO_TRY_ASSIGN(const SubmitReply reply, co_await submit_all(master, {std::move(spec)}, false));
@@ -109,10 +93,17 @@ Task<Result<int>> run(MasterSession& master, const Options& o) {
   co_return co_await end_as(master, {reply.jobs(0)});
 }
 
+// Asks `then` with the jobs that are described. What is wrong with them is said before a master is looked for.
+template <class F>
+Result<int> with_jobs(const Options& o, bool json, F then) {
+  auto specs = o.job.jobs();
+  if (!specs) return cli::report_error("ffctl", specs.error(), json), exit_code_of(specs.error());
+  return then(std::move(*specs));
+}
+
 constexpr const char* kAboutJobs =
     "Its environment is that of the node's agent with --env over it; no shell is between: `sh -c '…'` is one where it "
-    "is "
-    "wanted. ";
+    "is wanted. ";
 
 }  // namespace
 
@@ -125,21 +116,34 @@ cli::Command submit_command() {
       std::string("The command after -- is started on each of the job's nodes when its turn comes. ") + kAboutJobs +
       "What no state of this cluster could run is refused at once. A job file describes the same and arrays and sweeps "
       "besides; all "
-      "of its jobs are submitted, or none.";
-  options->file.add_to(command);
-  options->job.add_to(command);
+      "of its jobs are submitted, or none. A script is a job file too: lines '#FF key: value' or '#FF --nodes 4' "
+      "before "
+      "its first command describe it.";
+  options->job.add_to(command, true);
   command.options.push_back(
       {.names = "-w,--wait", .target = &options->wait, .help = "wait until it is done, and end as `ffctl wait` does"});
   command.options.push_back({.names = "--dry-run",
                              .target = &options->dry_run,
                              .help = "check it, and tell when it would start; nothing is queued"});
-  command.examples = {{"ffctl submit job.yaml --set resources.nodes=4", "a description kept in a file"},
+  command.examples = {{"ffctl submit job.yaml -N 4", "a description kept in a file"},
+                      {"ffctl submit -a 0-99%8 -- ./shard {i}", "a hundred jobs, eight at a time"},
                       {"ffctl submit -N 2 -G 8 -p low -J train -- python train.py", "two whole nodes"},
                       {"ffctl submit -d after-ok:17 -- ./evaluate", "when job 17 has succeeded"},
                       {"id=$(ffctl submit -- make -j) && ffctl wait $id", "in a script"}};
   command.exit_codes.push_back({kExitNeverSchedulable, "no node of this cluster could ever run it"});
   for (cli::ExitCode& code : job_exit_codes()) command.exit_codes.push_back(std::move(code));
-  reports(command, options, submit);
+  options->output.add_to(command);
+  options->master.add_to(command);
+  for (cli::ExitCode& code : master_exit_codes()) command.exit_codes.push_back(std::move(code));
+  command.run = [options]() -> Result<int> {
+    FF_TRY_ASSIGN(const Format format, options->output.format());
+    const bool json = format == Format::kJson;
+    return with_jobs(*options, json, [&](std::vector<JobSpec> specs) {
+      return with_master(options->master.target(), json, [&] [[clang::coro_wrapper]] (MasterSession & master) {
+        return submit(master, *options, std::move(specs), format);
+      });
+    });
+  };
   return command;
 }
 
@@ -150,14 +154,26 @@ cli::Command run_command() {
   command.summary = "Submit a job, show what it prints, and end as it does";
   command.description = std::string("As `ffctl submit --wait`, with `ffctl logs -f` beside it. ") + kAboutJobs +
                         "Ctrl-C ends the looking on; the job goes on (`ffctl stop` ends it).";
-  options->job.add_to(command);
+  options->job.add_to(command, false);
   command.options.push_back(
       {.names = "--rank", .target = &options->rank, .help = "show these ranks: 0,3-5, or all", .value_name = "LIST"});
   command.examples = {{"ffctl run -- nvidia-smi", "on some node"},
+                      {"ffctl run train.sh -N 4 -- --epochs 3", "a script with lines #FF, its options and arguments"},
                       {"ffctl run -N 2 -R 4 --rank all -- ./ranks", "eight ranks, all their output"}};
   command.exit_codes.push_back({kExitNeverSchedulable, "no node of this cluster could ever run it"});
   for (cli::ExitCode& code : job_exit_codes()) command.exit_codes.push_back(std::move(code));
-  asks(command, options, run);
+  options->master.add_to(command);
+  for (cli::ExitCode& code : master_exit_codes()) command.exit_codes.push_back(std::move(code));
+  command.run = [options]() -> Result<int> {
+    return with_jobs(*options, false, [&](std::vector<JobSpec> specs) -> Result<int> {
+      if (specs.size() != 1)
+        return fail(Errc::kInvalidArgument,
+                    fmt::format("run: the description makes {} jobs, one is shown (use `ffctl submit`)", specs.size()));
+      return with_master(options->master.target(), false, [&] [[clang::coro_wrapper]] (MasterSession & master) {
+        return run(master, *options, std::move(specs.front()));
+      });
+    });
+  };
   return command;
 }
 

@@ -1,10 +1,12 @@
-// The options of `submit` and `run` that describe a job, and the description they come to.
+// The options of `submit` and `run` that describe jobs, a job file with them, and the descriptions they come to.
 #pragma once
 
+#include <deque>
 #include <string>
-#include <tuple>
+#include <variant>
 #include <vector>
 
+#include "ffctl/job/options.hpp"
 #include "ffctl/proto/job.pb.h"
 #include "libcommon/cli/app.hpp"
 
@@ -17,33 +19,24 @@ class JobOptions {
   JobOptions(const JobOptions&) = delete;
   JobOptions& operator=(const JobOptions&) = delete;
 
-  void add_to(cli::Command& command);
-  // Nothing was said of the job: no command, no option.
-  bool untouched() const;
-  // kInvalidArgument, naming the option.
-  Result<JobSpec> spec() const;
+  // FILE, --set, the command after --, and the options of job/options.hpp; those that make several jobs of one where
+  // `several` says so.
+  void add_to(cli::Command& command, bool several);
+  // Options stand over --set, and that over the file. Asks nobody. kInvalidArgument names file and line, or the option.
+  Result<std::vector<JobSpec>> jobs() const;
 
  private:
-  auto all() const {
-    return std::tie(command_, name_, queue_, priority_, launcher_, workdir_, begin_, checkpoint_, preemption_, nodes_,
-                    gpus_, cpus_, ranks_, budget_, retries_, pids_, memory_, environment_, labels_, require_, exclude_,
-                    only_, depends_, retry_, hold_, limit_, estimate_, no_output_, no_progress_, grace_, max_grace_,
-                    min_run_, backoff_);
-  }
-  Result<> set_run(JobSpec& spec) const;
-  Result<> set_time(JobSpec& spec) const;
-  Result<> set_again(JobSpec& spec) const;
+  struct Slot {
+    const JobOption* option;
+    std::variant<bool, std::int64_t, std::string, cli::ByteSize, cli::Duration, std::vector<std::string>> value;
+    bool given = false;
+  };
+  Result<> set_command(config::Config& values, bool script) const;
+  static Result<> set_option(config::Config& values, const Slot& slot);
 
-  std::vector<std::string> command_;
-  std::string name_, queue_ = "default", priority_ = "normal", launcher_ = "per-node", workdir_, begin_, checkpoint_;
-  std::string preemption_ = "checkpoint";
-  std::int64_t nodes_ = 1, gpus_ = 0, cpus_ = 0, ranks_ = 1, budget_ = 0, retries_ = 3, pids_ = 0;
-  cli::ByteSize memory_{};
-  std::vector<std::string> environment_, labels_, require_, exclude_, only_, depends_, retry_ = {"node-fail"};
-  bool hold_ = false;
-  cli::Duration limit_{0}, estimate_{0}, no_output_{0}, no_progress_{0};
-  cli::Duration grace_ = std::chrono::seconds(60), max_grace_ = std::chrono::seconds(300), min_run_{0};
-  cli::Duration backoff_ = std::chrono::seconds(10);
+  std::string file_;
+  std::vector<std::string> set_, command_;
+  std::deque<Slot> slots_;  // pointers into them are in the command
 };
 
 }  // namespace ff::ctl

@@ -7,7 +7,6 @@
 
 #include "libcommon/base/byte_size.hpp"
 #include "libcommon/base/duration.hpp"
-#include "libcommon/cli/suggestion.hpp"
 #include "libcommon/report/utf8.hpp"
 
 namespace ff::ctl {
@@ -16,23 +15,6 @@ using report::Cell;
 using report::Unit;
 
 namespace {
-
-std::vector<std::string> words_of(const google::protobuf::EnumDescriptor& values) {
-  std::vector<std::string> words;
-  for (int i = 1; i < values.value_count(); ++i) words.push_back(lower_name(values.value(i)->name()));
-  return words;
-}
-
-// The number of a word; 0 has no word.
-Result<int> parse_word(const std::string& text, const std::vector<std::string>& words, const char* what) {
-  const std::string word = lower_name(text);
-  const auto found = std::ranges::find(words, word);
-  if (found != words.end()) return static_cast<int>(found - words.begin()) + 1;
-  std::string list;
-  for (const std::string& one : words) list += (list.empty() ? "" : ", ") + one;
-  return fail(Errc::kInvalidArgument,
-              fmt::format("{}: '{}': is none of {}{}", what, text, list, cli::did_you_mean(word, words)));
-}
 
 std::string time_text(std::uint64_t unix_ms) {
   const std::time_t seconds = static_cast<std::time_t>(unix_ms / 1000);
@@ -78,7 +60,7 @@ std::uint64_t run_ms(const Job& job, std::uint64_t now_ms) {
 
 void attempt_json(report::JsonWriter& json, const Attempt& attempt) {
   json.begin_object().field("number", attempt.number());
-  json.field("phase", std::string_view(lower_name(AttemptPhase_Name(attempt.phase()))));
+  json.field("phase", std::string_view(word_of(attempt.phase())));
   json.key("nodes").begin_array();
   for (const std::string& node : attempt.nodes()) json.value(std::string_view(node));
   json.end_array();
@@ -89,7 +71,7 @@ void attempt_json(report::JsonWriter& json, const Attempt& attempt) {
   if (attempt.cause() == END_NONE) {
     json.null();
   } else {
-    json.value(std::string_view(lower_name(EndCause_Name(attempt.cause()))));
+    json.value(std::string_view(word_of(attempt.cause())));
   }
   json.field("exit_code", attempt.exit_code()).field("failed_rank", attempt.failed_rank());
   json.field("reason", std::string_view(attempt.reason()));
@@ -101,35 +83,6 @@ void attempt_json(report::JsonWriter& json, const Attempt& attempt) {
 }
 
 }  // namespace
-
-std::string lower_name(std::string_view enum_name) {
-  std::string out(enum_name);
-  for (char& c : out) c = c == '_' ? '-' : static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return out;
-}
-
-std::string phase_text(JobPhase phase) { return lower_name(JobPhase_Name(phase)); }
-std::string state_text(const Job& job) {
-  return job.phase() == DONE ? lower_name(JobResult_Name(job.result())) : phase_text(job.phase());
-}
-std::string priority_text(Priority priority) { return lower_name(Priority_Name(priority)); }
-
-const std::vector<std::string>& phase_words() {
-  static const std::vector<std::string> words = words_of(*JobPhase_descriptor());
-  return words;
-}
-const std::vector<std::string>& priority_words() {
-  static const std::vector<std::string> words = words_of(*Priority_descriptor());
-  return words;
-}
-Result<JobPhase> parse_phase(const std::string& text) {
-  FF_TRY_ASSIGN(const int value, parse_word(text, phase_words(), "state"));
-  return static_cast<JobPhase>(value);
-}
-Result<Priority> parse_priority(const std::string& text) {
-  FF_TRY_ASSIGN(const int value, parse_word(text, priority_words(), "priority"));
-  return static_cast<Priority>(value);
-}
 
 Cell time_cell(std::uint64_t unix_ms) { return unix_ms == 0 ? Cell() : Cell(time_text(unix_ms)); }
 Cell count_cell(std::uint64_t value) { return static_cast<std::int64_t>(value); }
@@ -204,17 +157,17 @@ std::string job_details(const Job& job, std::uint64_t now_ms) {
   if (spec.resources().memory_bytes() != 0)
     wants += fmt::format(", {} a node", format_byte_size(spec.resources().memory_bytes()));
   line("wants", wants);
-  line("ranks", fmt::format("{} ({})", rank_count(spec), lower_name(Launcher_Name(spec.run().launcher()))));
+  line("ranks", fmt::format("{} ({})", rank_count(spec), word_of(spec.run().launcher())));
   line("command", command_text(spec.run()));
   line("folder", spec.run().workdir());
   line("checkpoint", spec.checkpoint());
   if (spec.time().limit_ms() != 0) line("limit", duration_text(spec.time().limit_ms()));
-  std::string preemption = lower_name(PreemptionSpec::Mode_Name(spec.preemption().mode()));
+  std::string preemption = word_of(spec.preemption().mode());
   if (spec.preemption().mode() == PreemptionSpec::CHECKPOINT)
     preemption += ", grace " + duration_text(spec.preemption().grace_ms());
   line("preemption", preemption);
   for (const Dependency& one : spec.depends())
-    line("depends", fmt::format("{}: {}", lower_name(Dependency::Condition_Name(one.condition())), one.job()));
+    line("depends", fmt::format("{}: {}", word_of(one.condition()), one.job()));
   for (const auto& [key, value] : spec.labels()) line("label", value.empty() ? key : key + "=" + value);
   line("submitted", time_text(job.submitted_ms()));
   if (job.first_start_ms() != 0) line("started", time_text(job.first_start_ms()));
@@ -222,11 +175,11 @@ std::string job_details(const Job& job, std::uint64_t now_ms) {
   if (job.first_start_ms() != 0) line("elapsed", duration_text(run_ms(job, now_ms)));
   if (job.preemptions() != 0) line("preemptions", std::to_string(job.preemptions()));
   for (const Attempt& attempt : job.attempts()) {
-    std::string text = fmt::format("{} {} on {}", attempt.number(), lower_name(AttemptPhase_Name(attempt.phase())),
-                                   joined(attempt.nodes(), ","));
+    std::string text =
+        fmt::format("{} {} on {}", attempt.number(), word_of(attempt.phase()), joined(attempt.nodes(), ","));
     if (attempt.started_ms() != 0) text += ", started " + time_text(attempt.started_ms());
     if (attempt.closed_ms() != 0) text += ", closed " + time_text(attempt.closed_ms());
-    if (attempt.cause() != END_NONE) text += ", " + lower_name(EndCause_Name(attempt.cause()));
+    if (attempt.cause() != END_NONE) text += ", " + word_of(attempt.cause());
     if (attempt.exit_code() != 0) text += fmt::format(" (rank {}: {})", attempt.failed_rank(), attempt.exit_code());
     if (attempt.last_step() != 0) text += fmt::format(", step {}", attempt.last_step());
     if (attempt.saved_step() != 0) text += fmt::format(", saved step {}", attempt.saved_step());

@@ -1,27 +1,16 @@
-// How commands show jobs, and read the words that stand for phases and priorities.
+// How commands show jobs; the words are those of job/words.hpp.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ffctl/job/words.hpp"
 #include "ffctl/proto/job.pb.h"
 #include "libcommon/report/json.hpp"
 #include "libcommon/report/table.hpp"
 
 namespace ff::ctl {
-
-// "running", "above-normal": a name of an enum as people write it.
-std::string lower_name(std::string_view enum_name);
-std::string phase_text(JobPhase phase);
-// Of a job that is done, its result; else its phase.
-std::string state_text(const Job& job);
-std::string priority_text(Priority priority);
-// kInvalidArgument, with the nearest one.
-Result<JobPhase> parse_phase(const std::string& text);
-Result<Priority> parse_priority(const std::string& text);
-const std::vector<std::string>& phase_words();
-const std::vector<std::string>& priority_words();
 
 // "2026-11-23T04:11:22Z"; absent for 0.
 report::Cell time_cell(std::uint64_t unix_ms);

@@ -3,6 +3,7 @@
 
 #include "ffctl/job/schema.hpp"
 #include "ffctl/job/spec.hpp"
+#include "ffctl/job/words.hpp"
 #include "libcommon/base/byte_size.hpp"
 #include "libcommon/base/duration.hpp"
 #include "libcommon/report/yaml.hpp"
@@ -20,7 +21,7 @@ class Values {
   explicit Values(const JobSpec& spec) : values_(job_schema()) {
     set("name", spec.name());
     set("queue", spec.queue());
-    set("priority", std::string(priority_name(spec.priority())));
+    set("priority", word_of(spec.priority()));
     const Resources& r = spec.resources();
     number("resources.nodes", r.nodes());
     number("resources.gpus_per_node", r.gpus_per_node());
@@ -33,9 +34,7 @@ class Values {
     const RunSpec& run = spec.run();
     set("run.workdir", run.workdir());
     set("run.env", TextMap(run.environment().begin(), run.environment().end()));
-    set("run.launcher", std::string(run.launcher() == PER_NODE   ? "per-node"
-                                    : run.launcher() == PER_RANK ? "per-rank"
-                                                                 : "torchrun"));
+    set("run.launcher", word_of(run.launcher()));
     if (run.launcher() != PER_NODE) number("run.ranks_per_node", run.ranks_per_node());
     list("run.command", run.command());
     set("run.script", run.script());
@@ -46,9 +45,7 @@ class Values {
     time("time.no_output", t.no_output_ms());
     time("time.no_progress", t.no_progress_ms());
     const PreemptionSpec& p = spec.preemption();
-    set("preemption.mode", std::string(p.mode() == PreemptionSpec::CHECKPOINT ? "checkpoint"
-                                       : p.mode() == PreemptionSpec::KILL     ? "kill"
-                                                                              : "never"));
+    set("preemption.mode", word_of(p.mode()));
     time("preemption.grace", p.grace_ms());
     time("preemption.max_grace", p.max_grace_ms());
     time("preemption.min_run", p.min_run_ms());
@@ -72,21 +69,12 @@ class Values {
 
   void rest(const JobSpec& spec) {
     std::vector<std::string> on, depends;
-    for (const int one : spec.retry().on())
-      on.emplace_back(one == NODE_FAIL      ? "node_fail"
-                      : one == ON_WATCHDOG  ? "watchdog"
-                      : one == NONZERO_EXIT ? "nonzero_exit"
-                                            : "requeue_exit");
+    for (const int one : spec.retry().on()) on.push_back(word_of(static_cast<RetryOn>(one)));
     set("retry.on", on);
     number("retry.max", spec.retry().max());
     time("retry.backoff", spec.retry().backoff_ms());
-    for (const Dependency& one : spec.depends()) {
-      const std::string_view condition = one.condition() == Dependency::AFTER_OK       ? "after_ok"
-                                         : one.condition() == Dependency::AFTER_NOT_OK ? "after_not_ok"
-                                         : one.condition() == Dependency::AFTER_ANY    ? "after_any"
-                                                                                       : "after_start";
-      depends.push_back(fmt::format("{}:{}", condition, one.job()));
-    }
+    for (const Dependency& one : spec.depends())
+      depends.push_back(fmt::format("{}:{}", word_of(one.condition()), one.job()));
     set("depends", depends);
     set("labels", TextMap(spec.labels().begin(), spec.labels().end()));
     set("hold", spec.hold());

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "ffctl/job/check.hpp"
+
 namespace ff::ctl {
 namespace {
 
@@ -62,11 +64,13 @@ JobSpec with(const JobSpec& spec, const config::TextMap& values, std::uint32_t i
 Result<std::vector<JobSpec>> expand_sweep(const JobSpec& spec, const config::TextMap& sweep) {
   std::vector<config::TextMap> points = {{}};
   for (const auto& [name, text] : sweep) {
+    if (!plain_name(name))
+      return fail(Errc::kInvalidArgument, fmt::format("sweep: '{}' is no name ([A-Za-z0-9._-]{{1,255}})", name));
     const std::vector<std::string> values = split(text, ',');
     if (std::ranges::any_of(values, [](const std::string& value) { return value.empty(); }))
       return fail(Errc::kInvalidArgument, fmt::format("sweep: {}: '{}' has an empty value", name, text));
     if (points.size() * values.size() > kArrayMax)
-      return fail(Errc::kExhausted, fmt::format("sweep: more than {} jobs", kArrayMax));
+      return fail(Errc::kInvalidArgument, fmt::format("sweep: more than {} jobs", kArrayMax));
     if (!mentions(spec.run(), "{" + name + "}") && spec.run().script().empty())
       return fail(
           Errc::kInvalidArgument,
@@ -92,7 +96,7 @@ Result<std::vector<JobSpec>> expand_sweep(const JobSpec& spec, const config::Tex
 }
 
 Result<std::vector<JobSpec>> expand_lines(const JobSpec& spec, const std::vector<std::string>& lines) {
-  if (lines.size() > kArrayMax) return fail(Errc::kExhausted, fmt::format("lines: more than {}", kArrayMax));
+  if (lines.size() > kArrayMax) return fail(Errc::kInvalidArgument, fmt::format("lines: more than {}", kArrayMax));
   if (lines.empty()) return fail(Errc::kInvalidArgument, "lines: there are none");
   const bool append = !mentions(spec.run(), "{line}");
   std::vector<JobSpec> jobs;
@@ -101,6 +105,35 @@ Result<std::vector<JobSpec>> expand_lines(const JobSpec& spec, const std::vector
     if (append) jobs.back().mutable_run()->add_command(line);
   }
   return jobs;
+}
+
+Result<std::vector<JobSpec>> expand_array(const JobSpec& spec, const std::string& text) {
+  FF_TRY_ASSIGN(const Array array, parse_array(text));
+  std::vector<JobSpec> jobs;
+  for (const std::uint32_t index : array.indices)
+    jobs.push_back(with(spec, {{"i", std::to_string(index)}}, index, array.limit));
+  return jobs;
+}
+
+Result<std::vector<JobSpec>> expand(const JobSpec& spec, const Variants& variants) {
+  const int kinds = (variants.array.empty() ? 0 : 1) + (variants.sweep.empty() ? 0 : 1) + (variants.lines ? 1 : 0);
+  if (kinds > 1) return fail(Errc::kInvalidArgument, "array, sweep, lines: only one of them can make jobs of one");
+  if (!variants.sweep.empty()) return expand_sweep(spec, variants.sweep);
+  if (variants.lines) return expand_lines(spec, *variants.lines);
+  if (!variants.array.empty()) return expand_array(spec, variants.array);
+  return std::vector<JobSpec>{spec};
+}
+
+// What was put in may be too long, or no text.
+Result<> check_all(const std::vector<JobSpec>& jobs, const Variants& variants) {
+  const char* const kind = !variants.array.empty() ? "array" : !variants.sweep.empty() ? "sweep" : "lines";
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const auto fault = check_spec(jobs[i]);
+    if (!fault) continue;
+    return fail(Errc::kInvalidArgument,
+                fmt::format("{}: job {} of {}: {}: {}", kind, i + 1, jobs.size(), fault->key, fault->what));
+  }
+  return {};
 }
 
 }  // namespace
@@ -129,10 +162,10 @@ Result<Array> parse_array(std::string_view text) {
       return wrong("is no list of numbers and ranges");
     if (*last < *first) return wrong("has a range that ends before it begins");
     if ((*last - *first) / *step >= kArrayMax)
-      return fail(Errc::kExhausted, fmt::format("array: '{}' has more than {} jobs", text, kArrayMax));
+      return fail(Errc::kInvalidArgument, fmt::format("array: '{}' has more than {} jobs", text, kArrayMax));
     for (std::uint64_t i = *first; i <= *last; i += *step) array.indices.push_back(static_cast<std::uint32_t>(i));
     if (array.indices.size() > kArrayMax)
-      return fail(Errc::kExhausted, fmt::format("array: '{}' has more than {} jobs", text, kArrayMax));
+      return fail(Errc::kInvalidArgument, fmt::format("array: '{}' has more than {} jobs", text, kArrayMax));
   }
   std::ranges::sort(array.indices);
   if (std::ranges::adjacent_find(array.indices) != array.indices.end()) return wrong("names an index twice");
@@ -140,15 +173,11 @@ Result<Array> parse_array(std::string_view text) {
 }
 
 Result<std::vector<JobSpec>> expand_job(const JobSpec& spec, const Variants& variants) {
-  const int kinds = (variants.array.empty() ? 0 : 1) + (variants.sweep.empty() ? 0 : 1) + (variants.lines ? 1 : 0);
-  if (kinds > 1) return fail(Errc::kInvalidArgument, "array, sweep, lines: only one of them can make jobs of one");
-  if (!variants.sweep.empty()) return expand_sweep(spec, variants.sweep);
-  if (variants.lines) return expand_lines(spec, *variants.lines);
-  if (variants.array.empty()) return std::vector<JobSpec>{spec};
-  FF_TRY_ASSIGN(const Array array, parse_array(variants.array));
-  std::vector<JobSpec> jobs;
-  for (const std::uint32_t index : array.indices)
-    jobs.push_back(with(spec, {{"i", std::to_string(index)}}, index, array.limit));
+  auto jobs = expand(spec, variants);
+  if (jobs) {
+    if (auto checked = check_all(*jobs, variants); !checked) jobs = std::unexpected(std::move(checked).error());
+  }
+  if (!jobs && !variants.place.empty()) return fail(std::move(jobs).error().context(variants.place));
   return jobs;
 }
 

@@ -1,6 +1,7 @@
 // One description to the jobs of an array, a sweep, or the lines of a file. In each the words {i}, {NAME} and {line} of
 // the command and the values of its environment are replaced. Other braces stay as they are.
-// Errors: kInvalidArgument; kExhausted beyond kArrayMax. Threads: pure.
+// Each result keeps to check_spec(). Errors: kInvalidArgument, as "PLACE: array: ..." or "PLACE: sweep: ...".
+// Threads: pure.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,7 @@ struct Variants {
   std::string array;                              // empty: no array
   config::TextMap sweep;                          // name to values, separated by commas
   std::optional<std::vector<std::string>> lines;  // a job for each; appended to a command without {line}
+  std::string place = {};                         // where that was said, for errors: "job.yaml:7"
 };
 // At most one of them may be there. Without any: the job itself.
 Result<std::vector<JobSpec>> expand_job(const JobSpec& spec, const Variants& variants);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "ffctl/job/words.hpp"
 #include "libcommon/report/json.hpp"
 
 namespace ff::ctl {
@@ -40,6 +41,12 @@ Key text(std::string name, std::string otherwise, std::string help) {
   return {.name = std::move(name), .type = Type::kText, .otherwise = std::move(otherwise), .help = std::move(help)};
 }
 
+std::vector<std::string> retry_words() {
+  std::vector<std::string> words = {"none"};
+  words.insert(words.end(), words_of<RetryOn>().begin(), words_of<RetryOn>().end());
+  return words;
+}
+
 std::vector<Key> keys() {
   return {
       count("ffjob", "1", "version of this format", "", 1, 1),
@@ -49,7 +56,7 @@ std::vector<Key> keys() {
        .type = Type::kChoice,
        .otherwise = "normal",
        .help = "higher ones start first and may preempt lower ones",
-       .choices = {"idle", "low", "normal", "above-normal", "high", "very-high", "extreme"}},
+       .choices = words_of<Priority>()},
       count("resources.nodes", "1", "how many; with more than one they are whole nodes", "nodes", 1, 100'000),
       count("resources.gpus_per_node", "0", "GPUs of each node; 0: none", "GPUs", 0, 1024),
       count("resources.cpus_per_node", "0", "logical CPUs of each node; 0: in proportion to the GPUs, or all of them",
@@ -70,33 +77,35 @@ std::vector<Key> keys() {
        .otherwise = "per-node",
        .help = "one process a node; one a rank, with the environment of hfreduce run; or one a node, as torchrun is "
                "started",
-       .choices = {"per-node", "per-rank", "torchrun"}},
-      count("run.ranks_per_node", "0", "processes on each node; 0: one for each GPU asked for, at least one", "ranks",
-            0, 1024),
+       .choices = words_of<Launcher>()},
+      count("run.ranks_per_node", "0",
+            "processes on each node, with more than one per-rank unless said; 0: by the launcher, one or one a GPU",
+            "ranks", 0, 1024),
       list("run.command", "program and its arguments; no shell reads them"),
       text("run.script", "", "text of a program that begins with '#!'; run.command holds its name and arguments"),
       duration("time.limit", "0", "running time, all attempts together; 0: no limit"),
       duration("time.estimate", "0", "running time that is expected: lets it start earlier in a gap; 0: unknown"),
-      text("time.begin", "", "not before: 2026-12-31T08:00:00Z, or +2h from now"),
+      text("time.begin", "", "not before: 2026-12-31T08:00:00Z, or 2h from now"),
       duration("time.no_output", "0", "ends the attempt when no rank has written a line for so long; 0: never"),
       duration("time.no_progress", "0", "ends the attempt when no rank has told a new step for so long; 0: never"),
       {.name = "preemption.mode",
        .type = Type::kChoice,
        .otherwise = "checkpoint",
        .help = "told to save and leave, and goes on later; ended, and begun again if it may be retried; or left alone",
-       .choices = {"checkpoint", "kill", "never"}},
+       .choices = words_of<PreemptionSpec::Mode>()},
       duration("preemption.grace", "60s", "from the notice to the kill"),
       duration("preemption.max_grace", "5m", "the same while it says that it saves"),
       duration("preemption.min_run", "0", "it is not preempted before it has run so long"),
       count("preemption.budget", "0", "how often a day; 0: as often as need be", "preemptions", 0, 1'000'000),
       {.name = "retry.on",
        .type = Type::kTextList,
-       .otherwise = "node_fail,requeue_exit",
-       .help = "after what it is started again; requeue_exit: exit code 75",
-       .choices = {"node_fail", "watchdog", "nonzero_exit", "requeue_exit"}},
+       .otherwise = "node-fail,requeue-exit",
+       .help = "after what it is started again; requeue-exit: exit code 75; none: after nothing",
+       .choices = retry_words()},
+      // Of a job that runs for weeks on many nodes, some fail; the pause between tries is what bounds a broken one.
       count("retry.max", "20", "how often after a failure", "retries", 0, 1'000'000),
       duration("retry.backoff", "10s", "pause before the first retry; doubles up to ten minutes"),
-      list("depends", "what it waits for: after_ok:JOB, after_not_ok:JOB, after_any:JOB, after_start:JOB"),
+      list("depends", "what it waits for: after-ok:JOB, after-not-ok:JOB, after-any:JOB, after-start:JOB"),
       {.name = "labels", .type = Type::kTextMap, .otherwise = "", .help = "by which it can be found"},
       {.name = "hold", .type = Type::kBool, .otherwise = "false", .help = "waits until it is released"},
       text("checkpoint", "", "folder that the program saves to, told as FF_CHECKPOINT_DIR"),

@@ -4,21 +4,16 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <optional>
 #include <vector>
 
-#include "libcommon/cli/suggestion.hpp"
+#include "ffctl/job/words.hpp"
 
 namespace ff::ctl {
 namespace {
 
 constexpr std::uint64_t kRangeMax = 100'000;
-
-std::string lower(std::string_view name) {
-  std::string out;
-  for (const char c : name) out += c == '_' ? '-' : static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return out;
-}
 
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
@@ -36,30 +31,16 @@ bool plain_name(std::string_view text) {
 
 }  // namespace
 
-std::string phase_name(JobPhase phase) { return lower(JobPhase_Name(phase)); }
-std::string phase_name(AttemptPhase phase) { return lower(AttemptPhase_Name(phase)); }
-std::string result_name(JobResult result) { return lower(JobResult_Name(result)); }
-std::string cause_name(EndCause cause) { return cause == END_NONE ? "" : lower(EndCause_Name(cause)); }
-std::string state_name(const Job& job) {
-  return job.phase() == DONE && job.result() != RESULT_NONE ? result_name(job.result()) : phase_name(job.phase());
-}
-
 Result<Selector> parse_state(std::string_view text) {
   Selector selector;
   selector.kind = Selector::Kind::kState;
-  std::vector<std::string> names;
-  for (int i = 1; i <= JobPhase_MAX; ++i) {
-    names.push_back(phase_name(static_cast<JobPhase>(i)));
-    if (names.back() == text) selector.phase = static_cast<JobPhase>(i);
-  }
-  for (int i = 1; i <= JobResult_MAX; ++i) {
-    names.push_back(result_name(static_cast<JobResult>(i)));
-    if (names.back() != text) continue;
-    selector.phase = DONE;
-    selector.result = static_cast<JobResult>(i);
-  }
-  if (selector.phase == JOB_NONE)
-    return fail(Errc::kInvalidArgument, fmt::format("state: '{}' is none{}", text, cli::did_you_mean(text, names)));
+  std::vector<std::string> words = phase_words();
+  const std::size_t phases = words.size();
+  std::ranges::copy(words_of<JobResult>(), std::back_inserter(words));
+  FF_TRY_ASSIGN(const int place, parse_word(words, text, "state"));
+  const bool result = static_cast<std::size_t>(place) > phases;
+  selector.phase = result ? DONE : static_cast<JobPhase>(place);
+  if (result) selector.result = static_cast<JobResult>(place - static_cast<int>(phases));
   return selector;
 }
 
@@ -68,7 +49,10 @@ Result<Selector> parse_selector(std::string_view text) {
     return fail(Errc::kInvalidArgument,
                 fmt::format("job '{}': {} (write a number, a name, last, 3..7, user:, label: or state:)", text, what));
   };
-  if (text.starts_with("state:")) return parse_state(text.substr(6));
+  if (text.starts_with("state:")) {
+    auto state = parse_state(text.substr(6));
+    return state ? std::move(state) : wrong(state.error().message());
+  }
   Selector selector;
   if (text == "last") {
     selector.kind = Selector::Kind::kLast;

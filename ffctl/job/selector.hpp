@@ -1,8 +1,8 @@
-// The words by which people name jobs, and the names of phases and results.
+// The words by which people name jobs on a command line.
 //
 //   12         the job            12@2       its second attempt, where an attempt can be meant (logs)
 //   12..20     jobs 12 to 20      last       the caller's newest
-//   train      the caller's newest of that name that is not done, else the newest; train@2 its second attempt
+//   train      the job of that name; train@2 its second attempt
 //   user:ann   all of hers        label:k=v  with that label, or label:k with any value
 //   state:running, state:failed   in that phase, or done with that result
 // Errors: kInvalidArgument. Threads: pure.
@@ -25,16 +25,14 @@ struct Selector {
   JobPhase phase = JOB_NONE;          // of kState
   JobResult result = RESULT_NONE;     // of kState; then phase is DONE
   std::uint32_t attempt = 0;          // 0: the last
+
+  // May stand for more than one job.
+  bool several() const noexcept {
+    return kind == Kind::kIds ? first != last : kind != Kind::kLast && kind != Kind::kName;
+  }
 };
 Result<Selector> parse_selector(std::string_view text);
 
-// "running", "out of memory": lower case words.
-std::string phase_name(JobPhase phase);
-std::string phase_name(AttemptPhase phase);
-std::string result_name(JobResult result);
-std::string cause_name(EndCause cause);
-// The phase, or for a job that is done its result.
-std::string state_name(const Job& job);
 // A phase or a result by its name; kState.
 Result<Selector> parse_state(std::string_view text);
 

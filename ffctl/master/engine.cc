@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ffctl/job/words.hpp"
 #include "libcommon/base/assert.hpp"
 
 namespace ff::ctl {
@@ -257,8 +258,7 @@ void Engine::evaluate_waiting(JobEntry& entry) {
     }
     if (impossible) {
       finish(entry, REFUSED, 1, JobHappening::kRefused,
-             fmt::format("job {} ended as {}", one.job(),
-                         JobResult_Name(on == nullptr ? RESULT_NONE : on->job().result())),
+             fmt::format("job {} ended as {}", one.job(), on == nullptr ? "forgotten" : word_of(on->job().result())),
              "master");
       return;
     }
@@ -295,7 +295,7 @@ void Engine::finish(JobEntry& entry, JobResult result, int exit_code, JobHappeni
   const bool stepped = step(entry, happening, reason);
   FF_ASSERT(stepped);
   set_timer(entry, 0);
-  std::string text = fmt::format("{}, exit code {}", JobResult_Name(result), exit_code);
+  std::string text = fmt::format("{}, exit code {}", word_of(result), exit_code);
   if (!reason.empty()) text += ": " + reason;
   event("done", &entry, "", actor, std::move(text));
   state_.header.set_jobs_done(state_.header.jobs_done() + 1);

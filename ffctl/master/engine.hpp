@@ -40,7 +40,6 @@ struct EngineOptions {
 };
 
 // Of a description, which agents are sent with each order.
-inline constexpr std::size_t kSpecBytesMax = 128u << 10;
 inline constexpr std::size_t kStateBytesMax = 64u << 10;
 
 // Who asks. Administrators may do everything to everybody's.
@@ -139,7 +138,7 @@ class Engine {
   void set_timer(JobEntry& entry, std::uint64_t when);
   void dirty(const JobEntry& entry);
 
-  Result<> check_spec(const JobSpec& spec) const;
+  Result<> check_description(const JobSpec& spec) const;
   Result<> check_possible(const JobSpec& spec, const Actor& actor) const;
   Result<> hold_or_stop(JobEntry& entry, const ControlOrder& order, const Actor& actor);
   void evaluate(JobEntry& entry);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ffctl/job/words.hpp"
 #include "ffctl/master/engine.hpp"
 #include "libcommon/base/assert.hpp"
 
@@ -524,7 +525,7 @@ void Engine::close(JobEntry& entry) {
   set_timer(entry, 0);
   if (end.counts) job.set_failures(job.failures() + 1);
   event("closed", &entry, "", "master",
-        fmt::format("attempt {}: {}{}{}", attempt.number(), EndCause_Name(attempt.cause()),
+        fmt::format("attempt {}: {}{}{}", attempt.number(), word_of(attempt.cause()),
                     attempt.reason().empty() ? "" : ", ", attempt.reason()));
   const std::string reason = attempt.reason();
   if (end.after == After::kDone) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ffctl/job/check.hpp"
 #include "ffctl/master/engine.hpp"
 #include "libcommon/net/address.hpp"
 
@@ -13,13 +14,6 @@ namespace {
 constexpr std::size_t kNodesMax = 100'000;
 constexpr int kAttemptsReportedMax = 4096;
 constexpr int kLabelsMax = 64;
-
-bool plain_name(std::string_view text) {
-  return !text.empty() && text.size() <= 255 && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
-           c == '_';
-  });
-}
 
 bool label_text(std::string_view text) {
   return !text.empty() && text.size() <= 255 &&

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "ffctl/job/check.hpp"
+#include "ffctl/job/words.hpp"
 #include "ffctl/master/engine.hpp"
 
 namespace ff::ctl {
@@ -11,17 +13,7 @@ namespace {
 
 constexpr int kJobsMax = 100'000;  // of one submission
 constexpr std::size_t kOpenMax = 1'000'000;
-constexpr int kDependsMax = 256;
-constexpr std::uint32_t kNodesMax = 100'000, kRanksMax = 1024;
-constexpr std::uint64_t kTenYearsMs = 10ull * 366 * 24 * 3600 * 1000;
 constexpr std::size_t kQuotasMax = 10'000;
-
-bool plain_name(std::string_view text) {
-  return !text.empty() && text.size() <= 255 && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
-           c == '_';
-  });
-}
 
 // Whether a node could ever be one of the job's, whatever it does now.
 bool fits(const NodeRecord& node, const JobSpec& spec) {
@@ -45,44 +37,14 @@ Result<> Engine::check_owner(const JobEntry& entry, const Actor& actor) {
   return fail(Errc::kPermission, fmt::format("job {}: belongs to {}", entry.job().id(), entry.job().user()));
 }
 
-Result<> Engine::check_spec(const JobSpec& spec) const {
-  const auto wrong = [&](std::string what) -> Result<> { return fail(Errc::kInvalidArgument, std::move(what)); };
-  if (!plain_name(spec.name())) return wrong("name: is not [A-Za-z0-9._-]{1,255}");
-  if (!spec.queue().empty() && !plain_name(spec.queue())) return wrong("queue: is not [A-Za-z0-9._-]{1,255}");
-  if (spec.priority() < IDLE || spec.priority() > EXTREME) return wrong("priority: is none of the known ones");
-  if (spec.resources().nodes() < 1 || spec.resources().nodes() > kNodesMax)
-    return wrong(fmt::format("resources.nodes: {} is not 1 to {}", spec.resources().nodes(), kNodesMax));
-  const RunSpec& run = spec.run();
-  if (run.ranks_per_node() < 1 || run.ranks_per_node() > kRanksMax)
-    return wrong(fmt::format("run.ranks_per_node: {} is not 1 to {}", run.ranks_per_node(), kRanksMax));
-  if (run.command().empty() && run.script().empty()) return wrong("run.command: is empty");
-  if (!run.command().empty() && run.command(0).empty()) return wrong("run.command: its first word is empty");
-  for (const std::string& word : run.command())
-    if (word.find('\0') != std::string::npos) return wrong("run.command: has a zero byte");
-  for (const auto& [key, value] : run.environment())
-    if (key.empty() || key.find('=') != std::string::npos || key.find('\0') != std::string::npos ||
-        value.find('\0') != std::string::npos)
-      return wrong("run.environment: has a name or value that no environment can hold");
-  if (run.workdir().empty() || run.workdir()[0] != '/' || run.workdir().find('\0') != std::string::npos)
-    return wrong("run.workdir: is not an absolute path");
-  if (run.launcher() == LAUNCHER_NONE) return wrong("run.launcher: is missing");
-  const TimeSpec& time = spec.time();
-  for (const std::uint64_t one :
-       {time.limit_ms(), time.estimate_ms(), time.no_output_ms(), time.no_progress_ms(), spec.preemption().grace_ms(),
-        spec.preemption().max_grace_ms(), spec.preemption().min_run_ms(), spec.retry().backoff_ms()})
-    if (one > kTenYearsMs) return wrong("time: is longer than ten years");
-  if (time.begin_ms() > now_ + kTenYearsMs) return wrong("time.begin: is more than ten years away");
-  if (spec.depends_size() > kDependsMax)
-    return wrong(fmt::format("depends: {} are more than {}", spec.depends_size(), kDependsMax));
-  for (const Dependency& one : spec.depends()) {
-    if (one.condition() == Dependency::CONDITION_NONE) return wrong("depends: without a condition");
+Result<> Engine::check_description(const JobSpec& spec) const {
+  if (const auto fault = check_spec(spec))
+    return fail(Errc::kInvalidArgument, fmt::format("{}: {}", fault->key, fault->what));
+  if (spec.time().begin_ms() > now_ + kTenYearsMs)
+    return fail(Errc::kInvalidArgument, "time.begin: is more than ten years away");
+  for (const Dependency& one : spec.depends())
     if (job(one.job()) == nullptr)
       return fail(Errc::kNotFound, fmt::format("depends: job {}: is not known", one.job()));
-  }
-  if (const std::size_t bytes = spec.ByteSizeLong(); bytes > kSpecBytesMax)
-    return wrong(
-        fmt::format("job: its description takes {} bytes, at most {} are taken (put scripts and data into files)",
-                    bytes, kSpecBytesMax));
   return {};
 }
 
@@ -124,7 +86,7 @@ Result<> Engine::check_submit(const SubmitRequest& request, const Actor& actor) 
     return fail(Errc::kExhausted, fmt::format("submit: there are {} jobs already", state_.jobs.size()));
   const JobSpec* last = nullptr;
   for (const JobSpec& spec : request.jobs()) {
-    FF_TRY(check_spec(spec));
+    FF_TRY(check_description(spec));
     // Arrays and sweeps ask for the same again and again.
     const bool same = last != nullptr &&
                       last->resources().SerializeAsString() == spec.resources().SerializeAsString() &&
@@ -183,7 +145,7 @@ Result<> Engine::hold_or_stop(JobEntry& entry, const ControlOrder& order, const 
   const JobPhase phase = entry.job().phase();
   const auto wrong_phase = [&](const char* what) {
     return fail(Errc::kInvalidArgument,
-                fmt::format("job {}: is {}, and cannot be {}", entry.job().id(), JobPhase_Name(phase), what));
+                fmt::format("job {}: is {}, and cannot be {}", entry.job().id(), phase_text(phase), what));
   };
   const std::uint64_t own_grace = entry.spec.preemption().grace_ms();
   const std::uint64_t grace = order.grace_ms != 0 ? std::min(order.grace_ms, kTenYearsMs) : own_grace;
@@ -298,7 +260,7 @@ Result<> Engine::control(std::uint64_t id, const ControlOrder& order, const Acto
     entry.spec.set_priority(order.priority);
     touched_specs_.insert(id);
     touch(entry);
-    event("priority", &entry, "", actor.user, Priority_Name(order.priority));
+    event("priority", &entry, "", actor.user, priority_text(order.priority));
     plan_needed_ = true;
   } else {
     done = hold_or_stop(entry, order, actor);
@@ -329,7 +291,8 @@ Result<> Engine::set_quota(const Quota& quota, bool remove, const Actor& actor, 
     writes_.push_back({quota_key(key), encode(stored)});
   }
   event("quota", nullptr, "", actor.user,
-        fmt::format("{} {} {}: {}", quota.user(), quota.queue(), Priority_Name(quota.priority()),
+        fmt::format("{} {} {}: {}", quota.user(), quota.queue(),
+                    quota.priority() == PRIORITY_NONE ? "all" : priority_text(quota.priority()),
                     remove ? "none" : std::to_string(quota.nodes())));
   plan_needed_ = true;
   flush();

@@ -232,7 +232,7 @@ cli::App ffctld_app() {
        .help = "cluster key, as ffs key makes it",
        .value_name = "FILE",
        .required = true,
-       .environment = "FF_CTL_KEY",
+       .environment = "FF_KEY",
        .complete = "file"},
       {.names = "--name",
        .target = &o.name,

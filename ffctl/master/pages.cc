@@ -6,6 +6,8 @@
 #include <array>
 #include <mutex>
 
+#include "ffctl/job/words.hpp"
+
 namespace ff::ctl {
 
 using namespace std::chrono_literals;
@@ -18,11 +20,6 @@ constexpr auto kStuckAfter = 10s, kClose = 2s;
 constexpr std::array kPhases = {HELD, DEPENDS, QUEUED, STARTING, RUNNING, SUSPENDING, SUSPENDED, STOPPING, DONE};
 constexpr std::array kNodeStates = {NodeInfo::READY, NodeInfo::BUSY, NodeInfo::DRAINED, NodeInfo::LOST,
                                     NodeInfo::CHECKING};
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
 
 }  // namespace
 
@@ -105,19 +102,19 @@ Result<> MasterPages::add_metrics() {
   FF_TRY(gauge("ff_ctl_last_event", metrics::Unit::kNone, "Number of the last event.", {}, &Shown::events));
   for (std::size_t i = 0; i < kPhases.size(); ++i)
     FF_TRY(keep(registry_.callback_gauge(
-        {"ff_ctl_jobs", metrics::Unit::kNone, "Jobs by phase.", {{"phase", lower(JobPhase_Name(kPhases[i]))}}},
+        {"ff_ctl_jobs", metrics::Unit::kNone, "Jobs by phase.", {{"phase", phase_text(kPhases[i])}}},
         [s = shown_, i] { return s->jobs[i].load(); })));
   for (std::size_t i = IDLE; i <= EXTREME; ++i)
     FF_TRY(keep(registry_.callback_gauge({"ff_ctl_queue_depth",
                                           metrics::Unit::kNone,
                                           "Queued jobs by priority.",
-                                          {{"priority", lower(Priority_Name(static_cast<Priority>(i)))}}},
+                                          {{"priority", priority_text(static_cast<Priority>(i))}}},
                                          [s = shown_, i] { return s->queue[i].load(); })));
   for (std::size_t i = 0; i < kNodeStates.size(); ++i)
     FF_TRY(keep(registry_.callback_gauge({"ff_ctl_nodes",
                                           metrics::Unit::kNone,
                                           "Nodes by state.",
-                                          {{"state", lower(NodeInfo::State_Name(kNodeStates[i]))}}},
+                                          {{"state", lower_name(NodeInfo::State_Name(kNodeStates[i]))}}},
                                          [s = shown_, i] { return s->nodes[i].load(); })));
   FF_TRY(counter("ff_ctl_submits_total", "Jobs submitted.", &Shown::submits));
   FF_TRY(counter("ff_ctl_starts_total", "Attempts started.", &Shown::starts));

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 
+#include "ffctl/job/words.hpp"
 #include "ffctl/sched/plan.hpp"
 
 namespace ff::ctl {
@@ -397,8 +398,7 @@ ExplainReply Scheduling::explain(const Engine& engine, const JobEntry& entry, st
     case DEPENDS:
       for (const Dependency& one : entry.spec.depends())
         if (const JobEntry* const on = engine.job(one.job()); on != nullptr && on->job().phase() != DONE)
-          block("depends", fmt::format("job {} is {}", one.job(), JobPhase_Name(on->job().phase())),
-                "wait for that job");
+          block("depends", fmt::format("job {} is {}", one.job(), phase_text(on->job().phase())), "wait for that job");
       if (const std::uint64_t at = std::max(entry.spec.time().begin_ms(), entry.record.not_before_ms()); at > now)
         block("time", fmt::format("starts {} at the earliest", when(at, now)), "");
       break;
@@ -413,8 +413,7 @@ ExplainReply Scheduling::explain(const Engine& engine, const JobEntry& entry, st
     }
     default: break;
   }
-  std::string phase = JobPhase_Name(job.phase());
-  std::ranges::transform(phase, phase.begin(), [](char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string phase = phase_text(job.phase());
   const std::string why = reply.blockers().empty() ? job.reason() : reply.blockers(0).text();
   reply.set_summary(why.empty() ? phase : fmt::format("{}: {}", phase, why));
   return reply;

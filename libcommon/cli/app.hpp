@@ -58,6 +58,7 @@ struct Option {
   std::string environment = {};  // FF_* or HFR_* variable that sets it when the flag is absent
   bool hidden = false;           // not in help nor in man; for test hooks
   std::string complete = {};     // "file", "dir", "host": what completion offers
+  bool* given = nullptr;         // becomes true when the flag or its variable gave the value
 };
 
 struct Example {

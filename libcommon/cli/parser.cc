@@ -168,10 +168,12 @@ Result<> Parser::store() const {
   for (const Seen& seen : seen_) {
     if (!seen.texts.empty()) {
       FF_TRY_CTX(assign(*seen.option, seen.texts), describe(*seen.option));
+      if (seen.option->given != nullptr) *seen.option->given = true;
       continue;
     }
     bool found = false;
     FF_TRY(store_from_environment(*seen.option, found));
+    if (found && seen.option->given != nullptr) *seen.option->given = true;
     if (found || !seen.option->required) continue;
     std::string what = fmt::format("missing {}", describe(*seen.option));
     if (!seen.option->environment.empty()) what += fmt::format(" (or set {})", seen.option->environment);

@@ -155,8 +155,6 @@ class FfctlTest(unittest.TestCase):
         done = self.c.ffctl('submit', file, expect=2)
         self.assertIn("wrong.yaml:2: run.comand: unknown key (did you mean 'command'?)", done.stderr)
         file.write_text('run: {command: ["true"]}\n', encoding='utf-8')
-        self.assertIn('--set', self.c.ffctl('submit', file, '-N', 2, expect=2).stderr)
-        self.assertIn('--array', self.c.ffctl('submit', '-a', '0-3', '--', 'true', expect=2).stderr)
         self.assertIn("did you mean 'resources.nodes'", self.c.ffctl('submit', file, '--set', 'resources.node=3', expect=2).stderr)
         self.c.ffctl('submit', pathlib.Path(self.c.folder, 'none.yaml'), expect=3)
 
