@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "ffctl/cluster/local_folder.hpp"
+#include "ffctl/slurm/slurm_executor.hpp"
 #include "libcommon/net/tcp_network.hpp"
 #include "libcommon/runtime/real_env.hpp"
 #include "libcommon/runtime/scope.hpp"
@@ -98,6 +99,17 @@ void MasterChoice::add_to(cli::Command& command) {
                              .value_name = "FILE",
                              .environment = "FF_KEY",
                              .complete = "file"});
+  command.options.push_back({.names = "--executor",
+                             .target = &executor_,
+                             .help = "who runs jobs: the agents of ffctl, or the Slurm of this machine",
+                             .choices = {"own", "slurm"},
+                             .environment = "FF_EXECUTOR"});
+  command.options.push_back({.names = "--cluster",
+                             .target = &cluster_,
+                             .help = "file that says so, and how jobs are put to Slurm",
+                             .value_name = "FILE",
+                             .environment = "FF_CLUSTER",
+                             .complete = "file"});
   command.options.push_back({.names = "--timeout",
                              .target = &timeout_,
                              .help = "most that one question may take, with all its retries",
@@ -107,6 +119,8 @@ void MasterChoice::add_to(cli::Command& command) {
 
 Result<MasterTarget> MasterChoice::target() const {
   MasterTarget target{.masters = {}, .key_file = key_, .timeout = timeout_};
+  FF_TRY_ASSIGN(target.slurm, executor_settings(executor_, cluster_));
+  if (target.slurm) return target;
   if (masters_.empty()) {
     FF_TRY_ASSIGN(const std::string folder, local_folder(""));
     const std::string socket = local_socket(folder);
@@ -133,7 +147,8 @@ MasterSession::MasterSession(runtime::Env& env, const MasterTarget& target)
     : env_(env),
       timeout_(target.timeout),
       patience_(runtime::saturating_add(env.now(), target.first_patience)),
-      caller_(this_user()) {
+      caller_(this_user()),
+      executor_(target.slurm ? make_slurm_executor(env, *target.slurm) : nullptr) {
   for (const net::PeerAddress& master : target.masters) clients_.push_back(std::make_unique<rpc::Client>(env, master));
 }
 
@@ -141,6 +156,18 @@ MasterSession::~MasterSession() = default;
 
 Task<void> MasterSession::stop() {
   for (const auto& client : clients_) co_await client->stop();
+}
+
+Error MasterSession::lacks(std::string request) const {
+  if (request.ends_with("Request")) request.resize(request.size() - std::string_view("Request").size());
+  std::string words;
+  for (const char c : request) {
+    const bool capital = c >= 'A' && c <= 'Z';
+    if (capital && !words.empty()) words += ' ';
+    words += capital ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return {Errc::kInvalidArgument,
+          fmt::format("{}: executor {} has nothing for it (it needs an ffctld)", words, executor_->name())};
 }
 
 rpc::CallOptions MasterSession::call_options(runtime::Time until, runtime::Duration own_wait) const {

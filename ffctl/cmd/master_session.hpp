@@ -3,20 +3,24 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "ffctl/cmd/exit_codes.hpp"
+#include "ffctl/executor/executor.hpp"
 #include "ffctl/proto/master.ff.hpp"
+#include "ffctl/slurm/settings.hpp"
 #include "libcommon/cli/output.hpp"
 #include "libcommon/net/address.hpp"
 #include "libcommon/runtime/task.hpp"
 
 namespace ff::ctl {
 
-// Where masters are, and how long to bear with them.
+// Where masters are, and how long to bear with them; or the Slurm that answers in their place.
 struct MasterTarget {
+  std::optional<SlurmSettings> slurm = {};
   std::vector<net::PeerAddress> masters;
   std::string key_file;  // empty: none
   runtime::Duration timeout = std::chrono::seconds(30);
@@ -24,7 +28,7 @@ struct MasterTarget {
   runtime::Duration first_patience = std::chrono::seconds(1);
 };
 
-// The options --master, --key and --timeout; must outlive run().
+// The options --master, --key, --timeout, --executor and --cluster; must outlive run().
 class MasterChoice {
  public:
   MasterChoice() = default;
@@ -32,17 +36,17 @@ class MasterChoice {
   MasterChoice& operator=(const MasterChoice&) = delete;
   void add_to(cli::Command& command);
 
-  // Those of --master or FF_MASTER, else the socket of the local cluster. kInvalidArgument; kUnavailable: there is
-  // none.
+  // A Slurm where one was chosen; else the masters of --master or FF_MASTER, or the socket of the local cluster.
+  // kInvalidArgument; kUnavailable: there is none.
   Result<MasterTarget> target() const;
 
  private:
-  std::string masters_, key_;
+  std::string masters_, key_, executor_, cluster_;
   cli::Duration timeout_ = std::chrono::seconds(30);
 };
 
-// Calls to the master that leads. Each is sent to the one that answered last, and to the others where that is gone or
-// does not lead.
+// Calls to the master that leads, or to the executor that answers in its place. Each is sent to the one that answered
+// last, and to the others where that is gone or does not lead.
 //
 // Deadlines  The timeout, of each call, plus what it may wait for by itself. Nobody there at the first call: an error
 //            after first_patience. Later, a master that is restarted is waited for until the deadline.
@@ -61,6 +65,13 @@ class MasterSession {
                                    runtime::Duration own_wait = runtime::Duration(0)) {
     *request.mutable_caller() = caller_;
     const runtime::Time until = runtime::saturating_add(env_.now(), timeout_ + own_wait);
+    if (executor_ != nullptr) {
+      if constexpr (requires { executor_->answer(request, until); }) {
+        co_return co_await executor_->answer(request, until);
+      } else {
+        co_return fail(lacks(Request::descriptor()->name()));
+      }
+    }
     for (;;) {
       rpc::Client& client = *clients_[at_];
       Result<Reply> reply = co_await (MasterClient(client).*method)(request, call_options(until, own_wait));
@@ -77,6 +88,8 @@ class MasterSession {
   runtime::Task<void> stop();
 
  private:
+  // Of the executor, which has no answer to such a question.
+  Error lacks(std::string request) const;
   rpc::CallOptions call_options(runtime::Time until, runtime::Duration own_wait) const;
   // The error, where asking again is no use.
   runtime::Task<Result<>> next_try(Error error, runtime::Time until);
@@ -85,6 +98,7 @@ class MasterSession {
   const runtime::Duration timeout_;
   const runtime::Time patience_;  // until which a first answer is waited for
   Caller caller_;
+  std::unique_ptr<Executor> executor_;
   std::vector<std::unique_ptr<rpc::Client>> clients_;
   std::size_t at_ = 0;
   std::size_t tried_ = 0;
