@@ -9,6 +9,7 @@ cli::App app();
 
 cli::Command submit_command();
 cli::Command run_command();
+cli::Command import_command();
 cli::Command ls_command();
 cli::Command show_command();
 cli::Command wait_command();

@@ -14,6 +14,7 @@ inline constexpr int kExitNoMaster = 5;
 inline constexpr int kExitWrongPhase = 6;
 inline constexpr int kExitWaitTimeout = 7;
 inline constexpr int kExitNeverSchedulable = 8;
+inline constexpr int kExitLost = 9;  // of import
 
 // Of what a master answered, or of not reaching one.
 int exit_code_of(const Error& error) noexcept;

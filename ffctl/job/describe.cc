@@ -1,11 +1,14 @@
 // A resolved job as the file that gives it again.
 #include <fmt/core.h>
 
+#include <array>
+
 #include "ffctl/job/schema.hpp"
 #include "ffctl/job/spec.hpp"
 #include "ffctl/job/words.hpp"
 #include "libcommon/base/byte_size.hpp"
 #include "libcommon/base/duration.hpp"
+#include "libcommon/report/utf8.hpp"
 #include "libcommon/report/yaml.hpp"
 
 namespace ff::ctl {
@@ -84,19 +87,57 @@ class Values {
   Config values_{job_schema()};
 };
 
-std::string scalar(const config::Key& key, const Value& value) {
-  if (key.type == Type::kText || key.type == Type::kChoice) return report::yaml_string(std::get<std::string>(value));
-  return config::value_text(value);
+// Whether "|" gives the same text again: lines without what YAML reads as something else, and one line end at the end.
+bool fits_block(std::string_view text) {
+  if (!text.starts_with("#!") || !text.ends_with('\n') || text.ends_with("\n\n")) return false;
+  for (std::size_t at = 0; at < text.size();) {
+    const report::CodePoint point = report::decode_utf8(text, at);
+    const bool control = point.value < 0x20 && point.value != '\n' && point.value != '\t';
+    if (!point.valid || control || point.value == 0x7f || point.value > 0x7e) return false;
+    at += point.bytes;
+  }
+  return true;
+}
+
+std::string block(std::string_view text, const std::string& indent) {
+  std::string out = "|\n";
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text.find('\n', at);
+    if (end != at) out.append(indent).append(text.substr(at, end - at));
+    out += '\n';
+    at = end + 1;
+  }
+  return out;
+}
+
+// In the largest unit that gives it exactly: 3630m.
+std::string duration(std::chrono::nanoseconds time) {
+  static constexpr auto kUnits = std::to_array<std::pair<std::int64_t, const char*>>({{86'400'000'000'000, "d"},
+                                                                                      {3'600'000'000'000, "h"},
+                                                                                      {60'000'000'000, "m"},
+                                                                                      {1'000'000'000, "s"},
+                                                                                      {1'000'000, "ms"},
+                                                                                      {1000, "us"}});
+  for (const auto& [length, unit] : kUnits)
+    if (time.count() != 0 && time.count() % length == 0) return fmt::format("{}{}", time.count() / length, unit);
+  return time.count() == 0 ? "0" : fmt::format("{}ns", time.count());
+}
+
+std::string scalar(const config::Key& key, const Value& value, const std::string& indent) {
+  if (const auto* const time = std::get_if<std::chrono::nanoseconds>(&value)) return duration(*time) + "\n";
+  const std::string* const text = std::get_if<std::string>(&value);
+  if (text == nullptr) return config::value_text(value) + "\n";
+  if (key.name == "run.script" && fits_block(*text)) return block(*text, indent + "  ");
+  return report::yaml_string(*text) + "\n";
 }
 
 }  // namespace
 
-std::string describe_job(const JobSpec& spec) {
-  const Values values(spec);
+std::string job_text(const Config& values) {
   const Config otherwise(job_schema());
   std::string out = "ffjob: 1\n", group;
   for (const config::Key& key : job_schema().keys()) {
-    const Value& value = values.config().value_of(key.name);
+    const Value& value = values.value_of(key.name);
     if (value == otherwise.value_of(key.name)) continue;
     const std::size_t dot = key.name.find('.');
     std::string indent;
@@ -111,14 +152,17 @@ std::string describe_job(const JobSpec& spec) {
       out += "\n";
       for (const std::string& item : *items) out += indent + "  - " + report::yaml_string(item) + "\n";
     } else if (const auto* map = std::get_if<TextMap>(&value)) {
+      if (map->empty()) out += " {}";
       out += "\n";
       for (const auto& [name, text] : *map)
         out += indent + "  " + report::yaml_string(name) + ": " + report::yaml_string(text) + "\n";
     } else {
-      out += " " + scalar(key, value) + "\n";
+      out += " " + scalar(key, value, indent);
     }
   }
   return out;
 }
+
+std::string describe_job(const JobSpec& spec) { return job_text(Values(spec).config()); }
 
 }  // namespace ff::ctl

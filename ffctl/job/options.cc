@@ -73,35 +73,6 @@ Result<> add_entry(TextMap& map, const JobOption& option, const std::string& tex
   return {};
 }
 
-Result<std::vector<std::string>> words_of_line(std::string_view line) {
-  std::vector<std::string> words;
-  std::optional<std::string> word;
-  char quote = 0;
-  for (std::size_t at = 0; at < line.size(); ++at) {
-    const char c = line[at];
-    if (quote == 0 && (c == ' ' || c == '\t')) {
-      if (word) words.push_back(*std::exchange(word, std::nullopt));
-      continue;
-    }
-    // A comment, as in a shell.
-    if (quote == 0 && c == '#' && !word) break;
-    if (!word) word.emplace();
-    if (quote == 0 && (c == '\'' || c == '"')) {
-      quote = c;
-    } else if (c == quote) {
-      quote = 0;
-    } else if (c == '\\' && quote != '\'') {
-      if (++at == line.size()) return wrong("ends with '\\'");
-      *word += line[at];
-    } else {
-      *word += c;
-    }
-  }
-  if (quote != 0) return wrong(fmt::format("a quote {} is not closed", quote));
-  if (word) words.push_back(std::move(*word));
-  return words;
-}
-
 const JobOption* find_option(std::string_view name) {
   for (const JobOption& option : kOptions) {
     const std::size_t comma = option.names.find(',');
@@ -135,8 +106,37 @@ Result<> set_job_option(config::Config& values, const JobOption& option, const s
   return {};
 }
 
+Result<std::vector<std::string>> split_words(std::string_view line) {
+  std::vector<std::string> words;
+  std::optional<std::string> word;
+  char quote = 0;
+  for (std::size_t at = 0; at < line.size(); ++at) {
+    const char c = line[at];
+    if (quote == 0 && (c == ' ' || c == '\t')) {
+      if (word) words.push_back(*std::exchange(word, std::nullopt));
+      continue;
+    }
+    // A comment, as in a shell.
+    if (quote == 0 && c == '#' && !word) break;
+    if (!word) word.emplace();
+    if (quote == 0 && (c == '\'' || c == '"')) {
+      quote = c;
+    } else if (c == quote) {
+      quote = 0;
+    } else if (c == '\\' && quote != '\'') {
+      if (++at == line.size()) return wrong("ends with '\\'");
+      *word += line[at];
+    } else {
+      *word += c;
+    }
+  }
+  if (quote != 0) return wrong(fmt::format("a quote {} is not closed", quote));
+  if (word) words.push_back(std::move(*word));
+  return words;
+}
+
 Result<std::vector<OptionGiven>> parse_job_options(std::string_view line) {
-  FF_TRY_ASSIGN(const std::vector<std::string> words, words_of_line(line));
+  FF_TRY_ASSIGN(const std::vector<std::string> words, split_words(line));
   std::vector<OptionGiven> given;
   for (std::size_t at = 0; at < words.size(); ++at) {
     std::string name = words[at];

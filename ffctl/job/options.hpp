@@ -31,8 +31,11 @@ const config::Key& key_of(const JobOption& option);
 Result<> set_job_option(config::Config& values, const JobOption& option, const std::vector<std::string>& texts,
                         const std::string& place);
 
-// The words of "--nodes=4 -p low --hold -J 'a name'", in their order. Quotes and '\' as in a shell, and nothing else
-// of one. kInvalidArgument: what is wrong.
+// The words of a line: quotes and '\' as in a shell, '#' before a word begins a comment, and nothing else of one.
+// kInvalidArgument: what is wrong.
+Result<std::vector<std::string>> split_words(std::string_view line);
+
+// The options of "--nodes=4 -p low --hold -J 'a name'", in their order. kInvalidArgument: what is wrong.
 struct OptionGiven {
   const JobOption* option;
   std::string text;  // "true" for a flag

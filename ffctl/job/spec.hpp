@@ -38,6 +38,8 @@ Result<JobSpec> resolve_job(const config::Config& values, const ResolveContext& 
 
 // The description that resolves to the same job anywhere and at any time, but for its place in an array.
 std::string describe_job(const JobSpec& spec);
+// The job file of values over job_schema(): those that are not the defaults.
+std::string job_text(const config::Config& values);
 
 // "python3 /x/train.py -n 3" -> "train"; never empty.
 std::string name_of_command(const RunSpec& run);
