@@ -265,7 +265,8 @@ const config::Schema& cluster_schema() {
        .otherwise = "",
        .help =
            "processes: NUMBER ADDRESS ROLES [metrics=ADDRESS] [FOLDER...]; roles are mgmtd, metad and stored joined "
-           "by commas"},
+           "by commas",
+       .of_file_alone = true},  // jobs have another FF_NODES
   });
   return schema;
 }

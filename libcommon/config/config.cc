@@ -20,6 +20,7 @@ Result<> Config::load_environment() {
   const auto& keys = schema_->keys();
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const std::string variable = environment_name(keys[i]);
+    if (variable.empty()) continue;
     const char* text = std::getenv(variable.c_str());
     if (text == nullptr || *text == '\0') continue;
     auto value = parse_value(keys[i], text);

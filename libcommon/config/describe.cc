@@ -39,9 +39,11 @@ report::Table describe_values(const Config& config) {
 
 std::string describe_schema(const Schema& schema) {
   std::string out;
-  for (const Key& key : schema.keys())
-    out += fmt::format("*{}* ({})\n\t{}. Environment: *{}*.\n\n", escaped(key.name), escaped(notes(key)),
-                       escaped(key.help), escaped(environment_name(key)));
+  for (const Key& key : schema.keys()) {
+    const std::string variable = environment_name(key);
+    out += fmt::format("*{}* ({})\n\t{}.{}\n\n", escaped(key.name), escaped(notes(key)), escaped(key.help),
+                       variable.empty() ? "" : " Environment: *" + escaped(variable) + "*.");
+  }
   return out;
 }
 

@@ -81,6 +81,7 @@ std::string_view type_name(Type type) noexcept {
 }
 
 std::string environment_name(const Key& key) {
+  if (key.of_file_alone) return "";
   std::string name = "FF_";
   for (const char c : key.name) name += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return name;

@@ -37,9 +37,10 @@ struct Key {
   std::optional<double> min = {};  // numbers, sizes (bytes), durations (seconds)
   std::optional<double> max = {};
   std::vector<std::string> choices = {};
+  bool of_file_alone = false;  // no variable of the environment sets it
 };
 
-// FF_NET_TIMEOUT of "net.timeout".
+// FF_NET_TIMEOUT of "net.timeout"; empty: none sets it.
 std::string environment_name(const Key& key);
 
 // Reads a value as flags and the environment write it (a list is separated by commas, a map is a list of NAME=TEXT) and

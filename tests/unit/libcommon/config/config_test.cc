@@ -42,6 +42,17 @@ TEST(SchemaDeathTest, RefusesATableThatContradictsItself) {
   EXPECT_DEATH(Schema({{.name = "a", .type = Type::kInteger, .otherwise = "9", .max = 5}}), "assertion failed");
 }
 
+TEST(Config, SomeKeysAreOfTheFileAlone) {
+  const Schema schema({{.name = "nodes", .type = Type::kTextList, .of_file_alone = true}});
+  EXPECT_EQ(environment_name(schema.keys()[0]), "");
+  EXPECT_EQ(describe_schema(schema).find("Environment"), std::string::npos);
+  ::setenv("FF_NODES", "3", 1);
+  Config config(schema);
+  ASSERT_TRUE(config.load_environment());
+  EXPECT_TRUE(config.get<std::vector<std::string>>("nodes").empty());
+  ::unsetenv("FF_NODES");
+}
+
 TEST(Config, StrongerSourcesWinInAnyOrder) {
   ::setenv("FF_NET_PORT", "2", 1);
   ::setenv("FF_NAME", "", 1);
