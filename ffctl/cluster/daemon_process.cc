@@ -16,6 +16,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "ffctl/cluster/child.hpp"
 #include "libcommon/base/file.hpp"
 #include "libcommon/base/unique_fd.hpp"
 
@@ -71,15 +72,22 @@ std::optional<PidFile> read_pid_file(const std::string& path) {
 }
 
 // In the child: only calls that are safe after fork().
-[[noreturn]] void become(const DaemonCommand& command, const std::vector<char*>& words, int log, int report) {
+[[noreturn]] void become(const DaemonCommand& command, const std::vector<char*>& words, char* const* environment,
+                         int log, int go, int report) {
   ::setsid();
+  char byte = 0;
+  ssize_t got = 0;
+  do {
+    got = ::read(go, &byte, 1);
+  } while (got < 0 && errno == EINTR);
+  if (got != 1) ::_exit(127);  // nobody would know of it
   const int null = ::open("/dev/null", O_RDONLY);
   int error = 0;
   if (null < 0 || ::dup2(null, 0) < 0 || ::dup2(log, 1) < 0 || ::dup2(log, 2) < 0 ||
       ::chdir(command.folder.c_str()) != 0) {
     error = errno;
   } else {
-    ::execv(words[0], words.data());
+    ::execve(words[0], words.data(), environment);
     error = errno;
   }
   (void)!::write(report, &error, sizeof(error));
@@ -112,27 +120,43 @@ std::optional<pid_t> running(const std::string& pid_file) {
 Result<pid_t> start_daemon(const DaemonCommand& command) {
   const UniqueFd log(::open(command.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (!log) return fail(errno_error(command.log_file));
-  int ends[2];
+  int ends[2], gate[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error("pipe"));
   UniqueFd from(ends[0]), to(ends[1]);
+  if (::pipe2(gate, O_CLOEXEC) != 0) return fail(errno_error("pipe"));
+  UniqueFd go_from(gate[0]), go_to(gate[1]);
   std::vector<char*> words;
   for (const std::string& word : command.words) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
+  const std::vector<std::string> variables = environment_with(command.environment);
+  std::vector<char*> environment;
+  for (const std::string& one : variables) environment.push_back(const_cast<char*>(one.c_str()));
+  environment.push_back(nullptr);
   const pid_t pid = ::fork();
   if (pid < 0) return fail(errno_error(command.name + ": fork"));
-  if (pid == 0) become(command, words, log.get(), to.get());
+  if (pid == 0) {
+    // Its own copy of the other end would keep it waiting for us when we are gone.
+    ::close(go_to.get());
+    become(command, words, environment.data(), log.get(), go_from.get(), to.get());
+  }
   to.reset();
+  go_from.reset();
+  const auto stat = stat_of(pid);
+  const auto told = write_file_atomic(command.pid_file, fmt::format("{} {}\n", pid, stat ? stat->start : 0));
+  const char byte = 1;
+  if (told) (void)!::write(go_to.get(), &byte, 1);
+  go_to.reset();
   int error = 0;
   ssize_t got = 0;
   do {
     got = ::read(from.get(), &error, sizeof(error));
   } while (got < 0 && errno == EINTR);
-  if (got > 0) {
+  if (!told || got > 0) {
     ::waitpid(pid, nullptr, 0);
+    if (!told) return fail(told.error());
+    ::unlink(command.pid_file.c_str());
     return fail(errno_error(fmt::format("{}: {}", command.name, command.words.front()), error));
   }
-  const auto stat = stat_of(pid);
-  FF_TRY(write_file_atomic(command.pid_file, fmt::format("{} {}\n", pid, stat ? stat->start : 0)));
   return pid;
 }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "libcommon/base/result.hpp"
@@ -17,16 +18,18 @@
 namespace ff::ctl {
 
 struct DaemonCommand {
-  std::string name;                // for messages: "node2"
-  std::vector<std::string> words;  // argv; the first is a path
-  std::string pid_file, log_file;  // absolute
-  std::string folder;              // to run in
+  std::string name;                                              // for messages: "node2"
+  std::vector<std::string> words;                                // argv; the first is a path
+  std::string pid_file, log_file;                                // absolute
+  std::string folder;                                            // to run in
+  std::vector<std::pair<std::string, std::string>> environment;  // over ours
 };
 
 // The process that the file names, as long as it lives; another one with its number is none.
 std::optional<pid_t> running(const std::string& pid_file);
 
-// In a session of its own, its output appended to the log. kIo, kNotFound: it could not be started.
+// In a session of its own, its output appended to the log. It begins once its file is written: where this process is
+// killed before, there is none. kIo, kNotFound: it could not be started.
 Result<pid_t> start_daemon(const DaemonCommand& command);
 
 // SIGTERM, and SIGKILL after the patience; returns when it is gone, with whether it had to be killed. A file without

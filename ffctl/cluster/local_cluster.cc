@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "ffctl/cluster/executables.hpp"
+#include "ffctl/cluster/local_ffs.hpp"
 #include "ffctl/cluster/local_folder.hpp"
 #include "libcommon/base/file.hpp"
 #include "libcommon/net/cluster_key.hpp"
@@ -25,29 +27,18 @@ constexpr std::size_t kPlanBytesMax = 64u << 10;
 
 std::string plan_file(const std::string& folder) { return folder + "/local.json"; }
 
-Result<std::string> find_executable(const std::string& name) {
-  std::error_code error;
-  const fs::path own = fs::read_symlink("/proc/self/exe", error);
-  if (!error) {
-    const std::string beside = (own.parent_path() / name).string();
-    if (::access(beside.c_str(), X_OK) == 0) return beside;
-  }
-  const char* const path = std::getenv("PATH");
-  const std::string list = path == nullptr ? "" : path;
-  for (std::size_t at = 0; at <= list.size();) {
-    const std::size_t colon = std::min(list.find(':', at), list.size());
-    const std::string file = list.substr(at, colon - at) + "/" + name;
-    if (colon != at && ::access(file.c_str(), X_OK) == 0) return file;
-    at = colon + 1;
-  }
-  return fail(Errc::kNotFound, fmt::format("{}: is neither beside ffctl nor in PATH (install it)", name));
-}
-
 Result<> make_folder(const std::string& path, fs::perms mode) {
   std::error_code error;
   if (!fs::create_directories(path, error) && error) return fail(errno_error(path, error.value()));
   if (fs::permissions(path, mode, error); error) return fail(errno_error(path, error.value()));
   return {};
+}
+
+// So that jobs have `ffs`: where it was found may be a build folder.
+std::string path_with(const std::string& folder) {
+  const char* const given = std::getenv("PATH");
+  const std::string path = given == nullptr ? "/usr/local/bin:/usr/bin:/bin" : given;
+  return (":" + path + ":").find(":" + folder + ":") == std::string::npos ? path + ":" + folder : path;
 }
 
 }  // namespace
@@ -73,6 +64,13 @@ Result<LocalPlan> load_plan(const std::string& folder) {
     FF_TRY_ASSIGN(plan.fake_gpus, at.boolean("fake_gpus"));
     FF_TRY_ASSIGN(plan.policy, at.text("policy"));
     FF_TRY_ASSIGN(plan.min_run, at.text("min_run"));
+    // Absent from those of older versions, which had none.
+    FF_TRY_ASSIGN(const auto ffs, at.optional_member("ffs_processes"));
+    if (ffs) {
+      FF_TRY_ASSIGN(const std::int64_t processes, ffs->integer());
+      if (processes < 0 || processes > kLocalFfsProcessesMax) return ffs->error("is out of range");
+      plan.ffs_processes = static_cast<std::uint32_t>(processes);
+    }
     return plan;
   };
   auto plan = read();
@@ -84,7 +82,8 @@ Result<> save_plan(const LocalPlan& plan) {
   report::JsonWriter json(2);
   json.begin_object().field("schema", "ff.local-cluster/1").field("nodes", plan.nodes);
   json.field("gpus_per_node", plan.gpus_per_node).field("fake_gpus", plan.fake_gpus);
-  json.field("policy", std::string_view(plan.policy)).field("min_run", std::string_view(plan.min_run)).end_object();
+  json.field("policy", std::string_view(plan.policy)).field("min_run", std::string_view(plan.min_run));
+  json.field("ffs_processes", plan.ffs_processes).end_object();
   return write_file_atomic(plan_file(plan.folder), json.take() + '\n');
 }
 
@@ -106,7 +105,8 @@ Result<> prepare(const LocalPlan& plan) {
   if (const auto made = net::ClusterKey::generate().create_file(key);
       !made && made.error().code() != Errc::kAlreadyExists)
     return fail(made.error());
-  return save_plan(plan);
+  FF_TRY(save_plan(plan));
+  return plan.ffs_processes == 0 ? Result<>() : prepare_local_ffs(plan.folder, plan.ffs_processes);
 }
 
 Result<std::vector<DaemonCommand>> daemon_commands(const LocalPlan& plan) {
@@ -114,15 +114,19 @@ Result<std::vector<DaemonCommand>> daemon_commands(const LocalPlan& plan) {
   FF_TRY_ASSIGN(const std::string ffnoded, find_executable("ffnoded"));
   const std::string socket = local_socket(plan.folder), key = plan.folder + "/key";
   std::vector<DaemonCommand> commands;
+  if (plan.ffs_processes != 0) {
+    FF_TRY_ASSIGN(commands.emplace_back(), local_ffs_command(plan.folder));
+  }
   commands.push_back({.name = "ffctld",
                       .words = {ffctld, "--store", "rocksdb:" + plan.folder + "/ffctld", "--socket", socket, "--key",
                                 key, "--name", "local", "--min-run", plan.min_run},
                       .pid_file = plan.folder + "/ffctld.pid",
                       .log_file = plan.folder + "/ffctld.log",
-                      .folder = plan.folder});
+                      .folder = plan.folder,
+                      .environment = {}});
   if (!plan.policy.empty()) {
-    commands[0].words.emplace_back("--policy");
-    commands[0].words.push_back(plan.policy);
+    commands.back().words.emplace_back("--policy");
+    commands.back().words.push_back(plan.policy);
   }
   for (std::uint32_t i = 0; i < plan.nodes; ++i) {
     const std::string name = node_name(i), base = plan.folder + "/nodes/" + name;
@@ -131,7 +135,13 @@ Result<std::vector<DaemonCommand>> daemon_commands(const LocalPlan& plan) {
                                   "--gpus", std::to_string(plan.gpus_per_node)},
                         .pid_file = base + ".pid",
                         .log_file = base + ".log",
-                        .folder = plan.folder};
+                        .folder = plan.folder,
+                        .environment = {}};
+    // Agents pass both on to jobs.
+    if (plan.ffs_processes != 0) {
+      agent.environment.emplace_back("FF_CLUSTER", local_ffs_folder(plan.folder));
+      agent.environment.emplace_back("PATH", path_with(parent_folder(commands.front().words.front())));
+    }
     if (plan.fake_gpus) agent.words.emplace_back("--fake-gpus");
     commands.push_back(std::move(agent));
   }

@@ -1,7 +1,7 @@
 // A cluster on one machine under one folder: what it consists of, and the starting and ending of its daemons.
 //
 //   key  local.json  ffctld.{sock,pid,log}  ffctld/ (state)  nodes/nodeN/ (attempts, logs of jobs)
-//   nodes/nodeN.{pid,log}
+//   nodes/nodeN.{pid,log}  ffs/ ffs.{pid,log} (the file system: local_ffs.hpp)
 //
 // Threads  As daemon_process.hpp. Two at once over a folder: the second is refused (LocalLock).
 #pragma once
@@ -22,8 +22,9 @@ struct LocalPlan {
   std::uint32_t nodes = 0;
   std::uint32_t gpus_per_node = 0;
   bool fake_gpus = false;
-  std::string policy;          // of ffctld; empty: its own choice
-  std::string min_run = "5s";  // of ffctld
+  std::string policy;               // of ffctld; empty: its own choice
+  std::string min_run = "5s";       // of ffctld
+  std::uint32_t ffs_processes = 0;  // of its file system; 0: it has none
   friend bool operator==(const LocalPlan&, const LocalPlan&) = default;
 };
 
@@ -41,10 +42,9 @@ class LocalLock {
   UniqueFd fd_;
 };
 
-// ffctld, then the nodes' agents. Executables are those beside `own_executable`, else of PATH. kNotFound: there is
-// none.
+// The file system's supervisor, ffctld, then the nodes' agents. kNotFound: a program is not installed.
 Result<std::vector<DaemonCommand>> daemon_commands(const LocalPlan& plan);
-// Folders and the key, where they are not there yet.
+// Folders, the key and the file system, where they are not there yet. What a killed one left half done is done again.
 Result<> prepare(const LocalPlan& plan);
 std::string node_name(std::uint32_t index);  // from 0: "node1"
 

@@ -27,5 +27,6 @@ cli::Command node_command();
 cli::Command status_command();
 cli::Command up_command();
 cli::Command down_command();
+cli::Command doctor_command();
 
 }  // namespace ff::ctl

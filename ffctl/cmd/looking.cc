@@ -3,6 +3,9 @@
 
 #include <memory>
 
+#include "ffctl/cluster/local_cluster.hpp"
+#include "ffctl/cluster/local_ffs.hpp"
+#include "ffctl/cluster/local_folder.hpp"
 #include "ffctl/cmd/choosing.hpp"
 #include "ffctl/cmd/commands.hpp"
 #include "ffctl/cmd/text.hpp"
@@ -17,6 +20,7 @@ using runtime::Task;
 
 namespace {
 
+constexpr auto kFfsPatience = std::chrono::seconds(2);
 constexpr auto kLongPoll = 20s;
 
 struct Options {
@@ -134,7 +138,17 @@ Task<Result<int>> events(MasterSession& master, const Options& o, Format format)
   }
 }
 
-Task<Result<int>> status(MasterSession& master, const Options&, Format format) {
+// Of the local cluster's file system, where it has one: "healthy", or what is wrong.
+Cell ffs_cell(const MasterChoice& master) {
+  if (!master.is_local()) return {};
+  const auto folder = local_folder("");
+  const auto plan = folder ? load_plan(*folder) : Result<LocalPlan>(fail(folder.error()));
+  if (!plan || plan->ffs_processes == 0) return {};
+  auto state = ffs_state(local_ffs_folder(*folder), kFfsPatience);
+  return state ? *std::move(state) : std::string("silent");
+}
+
+Task<Result<int>> status(MasterSession& master, const Options& o, Format format) {
   FF_CO_TRY_ASSIGN(const StatusReply reply, co_await master.ask(&MasterClient::get_status, StatusRequest()));
   report::Table table("ff.ctl-status/1", {{.key = "leader", .title = "LEADER"},
                                           {.key = "nodes_ready", .title = "READY"},
@@ -145,6 +159,7 @@ Task<Result<int>> status(MasterSession& master, const Options&, Format format) {
                                           {.key = "jobs_queued", .title = "QUEUED"},
                                           {.key = "jobs_held", .title = "HELD"},
                                           {.key = "jobs_done", .title = "DONE"},
+                                          {.key = "ffs", .title = "FFS"},
                                           {.key = "epoch", .title = "EPOCH", .wide_only = true},
                                           {.key = "started", .title = "STARTED", .wide_only = true},
                                           {.key = "journal", .title = "JOURNAL", .wide_only = true},
@@ -155,8 +170,8 @@ Task<Result<int>> status(MasterSession& master, const Options&, Format format) {
   table.add_row({reply.leader(), count_cell(reply.nodes_ready()), count_cell(reply.nodes_busy()),
                  count_cell(reply.nodes_drained()), count_cell(reply.nodes_lost()), count_cell(reply.jobs_running()),
                  count_cell(reply.jobs_queued()), count_cell(reply.jobs_held()), count_cell(reply.jobs_done()),
-                 count_cell(reply.epoch()), time_cell(reply.started_ms()), count_cell(reply.journal()),
-                 reply.last_pass_ms(), reply.policy(), reply.store(), reply.version()});
+                 ffs_cell(o.master), count_cell(reply.epoch()), time_cell(reply.started_ms()),
+                 count_cell(reply.journal()), reply.last_pass_ms(), reply.policy(), reply.store(), reply.version()});
   FF_CO_TRY(print(table.render(format)));
   co_return cli::kExitOk;
 }
@@ -205,7 +220,9 @@ cli::Command status_command() {
   cli::Command command;
   command.name = "status";
   command.summary = "Tell in a line how the cluster does";
-  command.description = "Counts of nodes and jobs by what they do, from the master that leads.";
+  command.description =
+      "Counts of nodes and jobs by what they do, from the master that leads; of the local cluster also how its file "
+      "system does.";
   command.examples = {{"ffctl status", "for people"}, {"ffctl status >/dev/null || alert", "does a master answer?"}};
   reports(command, options, status);
   return command;

@@ -39,6 +39,9 @@ class MasterChoice {
   // A Slurm where one was chosen; else the masters of --master or FF_MASTER, or the socket of the local cluster.
   // kInvalidArgument; kUnavailable: there is none.
   Result<MasterTarget> target() const;
+  // None was named: the cluster of this machine is meant.
+  bool is_local() const noexcept { return masters_.empty(); }
+  const std::string& key_file() const noexcept { return key_; }
 
  private:
   std::string masters_, key_, executor_, cluster_;

@@ -11,10 +11,12 @@
 #include <set>
 
 #include "ffctl/cluster/local_cluster.hpp"
+#include "ffctl/cluster/local_ffs.hpp"
 #include "ffctl/cluster/local_folder.hpp"
 #include "ffctl/cmd/choosing.hpp"
 #include "ffctl/cmd/commands.hpp"
 #include "ffctl/cmd/text.hpp"
+#include "libcommon/base/deadline.hpp"
 #include "libcommon/base/duration.hpp"
 #include "libcommon/runtime/sleep.hpp"
 
@@ -30,12 +32,14 @@ namespace {
 constexpr const char* kDownReason = "ffctl down";
 constexpr auto kPoll = 50ms;
 constexpr auto kStopPatience = 10s;
+constexpr auto kFfsStopPatience = 20s;  // it gives its processes 15 s
+constexpr auto kFfsPatience = 1s;
 constexpr std::int64_t kNodesDefault = 4, kFakeGpusDefault = 8;
 
 struct Options {
   cli::OutputOptions output;
   std::string folder, policy;
-  bool local = false, fake_gpus = false, dry_run = false, purge = false, yes = false, force = false;
+  bool local = false, fake_gpus = false, dry_run = false, no_ffs = false, purge = false, yes = false, force = false;
   std::int64_t nodes = 0, gpus = -1;
   cli::Duration within = 30s, grace = 60s, min_run = 5s;
 };
@@ -61,7 +65,11 @@ Result<LocalPlan> plan_of(const Options& o, const std::string& folder) {
     if (o.fake_gpus && o.gpus < 0) plan.gpus_per_node = kFakeGpusDefault;
     plan.policy = o.policy;
     plan.min_run = exact_duration(o.min_run);
+    plan.ffs_processes = o.no_ffs ? 0 : std::min(plan.nodes, kLocalFfsProcessesMax);
   }
+  if (there && o.no_ffs && there->ffs_processes != 0)
+    return fail(Errc::kInvalidArgument,
+                fmt::format("--no-ffs: {} has a file system already (`ffctl down --purge` first)", folder));
   if (plan.gpus_per_node != 0 && !plan.fake_gpus && plan.nodes > 1)
     return fail(
         Errc::kInvalidArgument,
@@ -127,6 +135,19 @@ Task<Result<int>> wait_ready(MasterSession& master, const LocalPlan& plan, const
   }
 }
 
+// Until all chains of the file system are whole.
+Result<> wait_ffs(const LocalPlan& plan, const DaemonCommand& command, Deadline deadline) {
+  for (;;) {
+    FF_TRY(still_run({command}));
+    const auto state = ffs_state(local_ffs_folder(plan.folder), kFfsPatience);
+    if (state && *state == "healthy") return {};
+    if (deadline.expired())
+      return fail(Errc::kTimeout, fmt::format("ffs: is not healthy in time: {} (see {})",
+                                              state ? *state : state.error().message(), command.log_file));
+    ::usleep(std::chrono::microseconds(kPoll).count());
+  }
+}
+
 Result<int> up(const Options& o) {
   FF_TRY_ASSIGN(const Format format, o.output.format());
   if (!o.local) return fail(Errc::kInvalidArgument, "up: on which machines? (give --local for this one)");
@@ -161,6 +182,7 @@ Result<int> up(const Options& o) {
     table.add_row({one.name, std::string(state), pid ? Cell(std::int64_t{*pid}) : Cell(), one.log_file, words});
   }
   if (!o.dry_run) {
+    const Deadline deadline = Deadline::after(o.within);
     FF_TRY_ASSIGN(MasterTarget target, target_of(folder, 0ns));
     FF_TRY_ASSIGN(
         const int code,
@@ -168,6 +190,7 @@ Result<int> up(const Options& o) {
           return wait_ready(master, plan, commands, any_started ? begun : 0, o.within);
         }));
     if (code != cli::kExitOk) return code;
+    if (plan.ffs_processes != 0) FF_TRY(wait_ffs(plan, commands.front(), deadline));
   }
   FF_TRY(print(table.render(format)));
   return cli::kExitOk;
@@ -279,8 +302,9 @@ Result<int> down(const Options& o) {
   std::vector<std::string> pid_files;
   for (std::uint32_t i = 0; i < plan->nodes; ++i) pid_files.push_back(folder + "/nodes/" + node_name(i) + ".pid");
   pid_files.push_back(folder + "/ffctld.pid");
+  pid_files.push_back(folder + "/ffs.pid");
   for (const std::string& file : pid_files) {
-    FF_TRY_ASSIGN(const bool killed, stop_daemon(file, kStopPatience));
+    FF_TRY_ASSIGN(const bool killed, stop_daemon(file, file.ends_with("/ffs.pid") ? kFfsStopPatience : kStopPatience));
     if (killed) fmt::print(stderr, "ffctl: {}: did not end in order, and was killed\n", file);
   }
   FF_TRY(end_ranks(folder));
@@ -310,9 +334,12 @@ cli::Command up_command() {
   command.name = "up";
   command.summary = "Bring a cluster up";
   command.description =
-      "With --local: a master and the agents of several nodes, all on this machine and as this user, with all that "
-      "they keep below one folder. What runs already is left as it is and what has ended is started again, so that it "
-      "may be repeated; jobs go on where they were. Returns when all nodes have reported.";
+      "With --local: a master, the agents of several nodes and a file system (FFS, of three copies where there are "
+      "three nodes), all on this machine and as this user, with all that they keep below one folder. Jobs find the "
+      "file system by FF_CLUSTER: ffs put and fftrain --checkpoint ffs:/runs need no options in them. What runs "
+      "already is left as it is and what has ended is started again, so that it "
+      "may be repeated; jobs go on where they were. Returns when all nodes have reported and the file system is "
+      "healthy.";
   command.options = {
       {.names = "--local", .target = &o.local, .help = "on this machine"},
       {.names = "-N,--nodes",
@@ -335,6 +362,7 @@ cli::Command up_command() {
        .target = &o.policy,
        .help = "of a new one: how jobs are ordered; else slice",
        .choices = {"slice", "easy", "fifo"}},
+      {.names = "--no-ffs", .target = &o.no_ffs, .help = "of a new one: without a file system"},
       {.names = "--within", .target = &o.within, .help = "most that it may take", .min = 0.1, .max = 3600},
       {.names = "--dry-run", .target = &o.dry_run, .help = "show what would be started"},
       folder_option(o)};
@@ -359,7 +387,7 @@ cli::Command down_command() {
       folder_option(o),
       {.names = "--grace", .target = &o.grace, .help = "time that jobs have to end", .min = 0, .max = 86400},
       {.names = "-f,--force", .target = &o.force, .help = "kill jobs at once, for good"},
-      {.names = "--purge", .target = &o.purge, .help = "delete its folder, with all jobs and logs"},
+      {.names = "--purge", .target = &o.purge, .help = "delete its folder, with all jobs, logs and files"},
       {.names = "--yes", .target = &o.yes, .help = "do not ask"}};
   command.examples = {{"ffctl down", "jobs go on later"}, {"ffctl down --force --purge --yes", "nothing stays"}};
   command.exit_codes = {{kExitWrongPhase, "jobs still run"}};

@@ -12,8 +12,10 @@ namespace {
 
 constexpr std::uint32_t kTorchSlotsMin = 16;
 
+// Where the file system is (FF_CLUSTER, FF_FFS_*) is a fact of the node like its paths.
 bool passed_on(std::string_view key) {
-  return key == "PATH" || key == "LANG" || key == "TZ" || key == "LD_LIBRARY_PATH" || key.starts_with("LC_");
+  return key == "FF_CLUSTER" || key.starts_with("FF_FFS_") || key == "PATH" || key == "LANG" || key == "TZ" ||
+         key == "LD_LIBRARY_PATH" || key.starts_with("LC_");
 }
 
 std::string joined(const google::protobuf::RepeatedField<std::uint32_t>& numbers) {

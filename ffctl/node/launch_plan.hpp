@@ -34,7 +34,8 @@ std::uint32_t page_slots(const DesiredAttempt& desired);
 // kInvalidArgument: the description cannot be run (no command, a node rank beyond its nodes).
 Result<> check_desired(const DesiredAttempt& desired);
 
-// `inherited`: of the agent's environment; PATH, LANG, LC_*, TZ, LD_LIBRARY_PATH are passed on. The job's own entries
+// `inherited`: of the agent's environment; PATH, LANG, LC_*, TZ, LD_LIBRARY_PATH, FF_CLUSTER and
+// FF_FFS_* are passed on. The job's own entries
 // go over it, and what is said here (FF_*, ranks, rendezvous) over those. `token`: what ranks prove to each other.
 RankStart launch_plan(const DesiredAttempt& desired, std::uint32_t local, const LaunchPaths& paths,
                       const UserFacts& user, const std::map<std::string, std::string>& inherited,

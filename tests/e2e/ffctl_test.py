@@ -35,7 +35,7 @@ class Cluster:
         for name in ('FF_LOG', 'FF_MASTER', 'FF_KEY'):
             self.environment.pop(name, None)
         try:
-            self.up('--nodes', str(NODES), '--fake-gpus', '--min-run', '0s')
+            self.up('--nodes', str(NODES), '--fake-gpus', '--min-run', '0s', '--no-ffs')
         except BaseException:
             self.remove()
             raise
