@@ -11,6 +11,9 @@
  *     }
  *   }
  *
+ * Ask after the last step only if it does not matter: a job that is told to leave there goes on later, and ends at
+ * once. A rank that makes its last step and exits with 0 is complete, also when it was asked to stop meanwhile.
+ *
  * All ranks of a job leave at the same step: ff_should_stop() returns 1 to all of them for the same number, without any
  * communication between them. Outside a job (FF_CTL is not set) every function is harmless: nobody asks for anything.
  *

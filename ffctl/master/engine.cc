@@ -23,6 +23,9 @@ void Engine::begin(State state, std::uint64_t epoch, std::uint64_t now) {
   epoch_ = epoch;
   now_ = std::max(now, state_.header.now_ms());
   began_ms_ = now_;
+  // Leases that a leader with other options gave may still run.
+  first_timeout_ms_ = std::max(options_.failure_timeout_ms, state_.header.failure_timeout_ms());
+  state_.header.set_failure_timeout_ms(options_.failure_timeout_ms);
   order_sequence_ = 0;
   queued_.clear();
   live_.clear();
@@ -209,7 +212,7 @@ void Engine::tick(std::uint64_t now) {
     }
     std::uint64_t next = now_ + kHousekeepingMs;
     for (auto& [name, node] : state_.nodes) {
-      const std::uint64_t lost = node.last_report_ms + options_.failure_timeout_ms;
+      const std::uint64_t lost = lost_ms(node);
       if (node.lost) continue;
       if (lost <= now_) {
         lose_node(node);

@@ -29,7 +29,7 @@
 namespace ff::ctl {
 
 struct EngineOptions {
-  std::uint64_t failure_timeout_ms = 10'000;  // of silence, after which a node is lost
+  std::uint64_t failure_timeout_ms = 60'000;  // of silence, after which a node is lost
   std::uint64_t launch_timeout_ms = 60'000;
   std::uint64_t settle_ms = 5'000;  // from TERM to KILL where no grace was asked for
   std::uint64_t kill_timeout_ms = 10'000;
@@ -37,6 +37,11 @@ struct EngineOptions {
   std::size_t done_jobs_max = 20'000;
   std::uint64_t done_age_ms = 7ull * 24 * 3600 * 1000;
   std::size_t events_max = 50'000;
+
+  // Of a node's lease: its ranks are told to leave; are killed. What is left until the node is lost is for the kill,
+  // for clocks that run differently, and for answers that are on their way.
+  std::uint64_t lease_ms() const noexcept { return failure_timeout_ms * 2 / 3; }
+  std::uint64_t stop_ms() const noexcept { return failure_timeout_ms * 5 / 6; }
 };
 
 // Of a description, which agents are sent with each order.
@@ -70,7 +75,8 @@ class Engine {
   Engine(EngineOptions options, std::function<void(Change)> journal)
       : options_(options), journal_(std::move(journal)) {}
 
-  // Takes the place of whatever was before. Nodes are not lost before they had a failure timeout to report.
+  // Takes the place of whatever was before. Nodes are not lost before they had a failure timeout to report: ours, or
+  // that of the leader before where it was longer.
   void begin(State state, std::uint64_t epoch, std::uint64_t now);
 
   const State& state() const noexcept { return state_; }
@@ -171,6 +177,10 @@ class Engine {
   Verdict verdict(const JobEntry& entry, EndCause cause) const;
   void drain_node(NodeEntry& node, std::string reason, const std::string& by);
   void lose_node(NodeEntry& node);
+  // When it is lost, if it is not heard of.
+  std::uint64_t lost_ms(const NodeEntry& node) const noexcept;
+  // Nothing is known of what runs there: it has not been heard of for a while, and its lease may run.
+  bool silent(const NodeEntry* node) const noexcept;
   void look_for_leftovers(NodeEntry& node, const NodeReport& report);
 
   EngineOptions options_;
@@ -178,7 +188,8 @@ class Engine {
   State state_;
   std::uint64_t epoch_ = 0;
   std::uint64_t now_ = 0;
-  std::uint64_t began_ms_ = 0;  // deadlines of nodes' answers count from here at the earliest
+  std::uint64_t began_ms_ = 0;          // deadlines of nodes' answers count from here at the earliest
+  std::uint64_t first_timeout_ms_ = 0;  // the failure timeout of those that no leader before us has lost
   std::uint64_t order_sequence_ = 0;
   bool plan_needed_ = false;
 

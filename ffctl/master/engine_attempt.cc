@@ -21,6 +21,7 @@ namespace {
 constexpr std::uint64_t kFenceMostMs = 10'000;
 constexpr std::uint64_t kDayMs = 24ull * 3600 * 1000;
 constexpr int kAttemptsKept = 32;
+constexpr int kKilledCode = 128 + 9;
 constexpr std::uint64_t kFirstPort = 20'000, kPorts = 10'000;
 
 }  // namespace
@@ -125,7 +126,7 @@ const RankReport* Engine::first_failure(const JobEntry& entry) const {
   const RankReport* first = nullptr;
   for (const NodeSight& node : entry.sight->nodes)
     for (const RankReport& rank : node.report.ranks()) {
-      if (rank.state() != RankReport::ENDED || rank.exit_code() == 0) continue;
+      if (rank.state() != RankReport::ENDED || rank.exit_code() == 0 || node.report.fenced()) continue;
       if (first == nullptr || rank.ended_ms() < first->ended_ms()) first = &rank;
     }
   return first;
@@ -133,13 +134,18 @@ const RankReport* Engine::first_failure(const JobEntry& entry) const {
 
 RankSummary Engine::summary(const JobEntry& entry) const {
   RankSummary sum{.all_zero = true, .all_saved = true};
-  const std::uint64_t before = entry.record.live().saved_before();
   for (std::size_t i = 0; i < entry.sight->nodes.size(); ++i) {
     const AttemptReport& report = entry.sight->nodes[i].report;
     const Look at = look(entry, i);
     if (report.ranks().empty() || at >= Look::kLost) sum.all_zero = sum.all_saved = false;
+    // Ended by the end of its lease: as by a signal of ours.
+    if (report.fenced()) {
+      sum.all_zero = false;
+      sum.first_code = kKilledCode;
+    }
     for (const RankReport& rank : report.ranks()) {
-      const bool saved = rank.state() == RankReport::SAVED || rank.saved_step() > before || report.saved_ms() != 0;
+      // Not by its checkpoints: also what is complete has made some.
+      const bool saved = rank.state() == RankReport::SAVED || rank.left() || report.saved_ms() != 0;
       sum.saved |= saved;
       sum.all_saved &= saved;
       sum.out_of_memory |= rank.out_of_memory();
@@ -219,7 +225,10 @@ bool Engine::drain_if_broken(JobEntry& entry) {
     const bool begins_anew = at == Look::kPreparing && !entry.sight->nodes[i].report.found_again();
     std::string reason;
     EndCause cause = started ? NODE_LOST : LAUNCH_FAILED;
-    if (at == Look::kLost) {
+    const bool fenced = at != Look::kLost && entry.sight->nodes[i].report.fenced();
+    if (fenced) {
+      reason = fmt::format("node {} did not hear of a master, and has ended its ranks", node);
+    } else if (at == Look::kLost) {
       cause = NODE_LOST;
       reason = fmt::format("node {} is lost", node);
     } else if (at == Look::kGone || (started && begins_anew)) {
@@ -229,7 +238,9 @@ bool Engine::drain_if_broken(JobEntry& entry) {
     } else {
       continue;
     }
-    if (std::ranges::find(entry.record.avoid(), node) == entry.record.avoid().end()) entry.record.add_avoid(node);
+    // Nothing is wrong with one that has kept to its lease.
+    if (!fenced && std::ranges::find(entry.record.avoid(), node) == entry.record.avoid().end())
+      entry.record.add_avoid(node);
     drain(entry, cause, started ? DesiredAttempt::STOP : DesiredAttempt::KILL, options_.settle_ms, 0, std::move(reason),
           "master");
     return true;
@@ -439,6 +450,13 @@ bool Engine::step_draining(JobEntry& entry) {
   const std::uint64_t until = std::max(began_ms_, live.want_ms()) + options_.kill_timeout_ms;
   set_timer(entry, until);
   if (now_ < until) return false;
+  // Who is not heard of has perhaps not heard either: his ranks live until he is lost.
+  for (std::size_t i = 0; i < entry.sight->nodes.size(); ++i) {
+    const NodeEntry* const node = find_node(entry.attempt().nodes(static_cast<int>(i)));
+    if (look(entry, i) >= Look::kEnded || !silent(node)) continue;
+    set_timer(entry, std::max(lost_ms(*node), now_ + 1));
+    return false;
+  }
   for (std::size_t i = 0; i < entry.sight->nodes.size(); ++i) {
     if (look(entry, i) >= Look::kEnded) continue;
     if (NodeEntry* const node = find_node(entry.attempt().nodes(static_cast<int>(i))))
@@ -478,12 +496,14 @@ void Engine::ranks_ended(JobEntry& entry) {
 bool Engine::step_cleaning(JobEntry& entry) {
   const std::uint64_t until = std::max(began_ms_, entry.record.live().cleaning_ms()) + options_.cleanup_timeout_ms;
   bool clean = true;
+  std::uint64_t late = until;  // of those that are not heard of
   for (std::size_t i = 0; i < entry.sight->nodes.size(); ++i) {
     const Look at = look(entry, i);
     NodeEntry* const node = find_node(entry.attempt().nodes(static_cast<int>(i)));
     if (at == Look::kClean || at == Look::kFailed || at == Look::kGone || node == nullptr || node->lost) continue;
-    if (at != Look::kUnclean && now_ < until) {
+    if (at != Look::kUnclean && (now_ < until || silent(node))) {
       clean = false;
+      late = std::max({late, lost_ms(*node), now_ + 1});
     } else {
       const std::string& trouble = entry.sight->nodes[i].report.trouble();
       drain_node(*node,
@@ -491,7 +511,7 @@ bool Engine::step_cleaning(JobEntry& entry) {
                  "master");
     }
   }
-  set_timer(entry, until);
+  set_timer(entry, now_ < until ? until : late);
   if (!clean) return false;
   close(entry);
   return true;

@@ -216,6 +216,14 @@ ApplyRequest Engine::orders(const std::string& name, std::uint64_t now) {
   return request;
 }
 
+std::uint64_t Engine::lost_ms(const NodeEntry& node) const noexcept {
+  return std::max(node.last_report_ms + options_.failure_timeout_ms, began_ms_ + first_timeout_ms_);
+}
+
+bool Engine::silent(const NodeEntry* node) const noexcept {
+  return node != nullptr && !node->lost && now_ > node->last_report_ms + options_.failure_timeout_ms / 4;
+}
+
 void Engine::lose_node(NodeEntry& node) {
   const std::string& name = node.record.facts().name();
   node.lost = true;

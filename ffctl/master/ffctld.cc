@@ -32,7 +32,7 @@ constexpr std::size_t kRequestBytesMax = 4u << 20;
 struct Options {
   std::string store, listen, socket, key, metrics, name;
   std::string policy = "slice";
-  cli::Duration failure_timeout = 10s, launch_timeout = 60s, min_run = 15min, keep_age = 168h;
+  cli::Duration failure_timeout = 60s, launch_timeout = 60s, min_run = 15min, keep_age = 168h;
   std::int64_t keep_jobs = 20'000, keep_events = 50'000;
 };
 
@@ -249,8 +249,8 @@ cli::App ffctld_app() {
        .max = 86400 * 30},
       {.names = "--failure-timeout",
        .target = &o.failure_timeout,
-       .help = "silence after which a node is lost",
-       .min = 0.1,
+       .help = "silence after which a node is lost; after two thirds of it the node ends its ranks by itself",
+       .min = 1,
        .max = 3600},
       {.names = "--launch-timeout",
        .target = &o.launch_timeout,

@@ -252,6 +252,8 @@ Task<Result<ReportReply>> Master::Reports::report(rpc::ServerCall&, const NodeRe
   if (engine.plan_needed() || engine.has_dirty_nodes() || engine.sequence() != master_.told_) master_.kick();
   ReportReply reply;
   reply.set_master_epoch(master_.lease_->epoch());
+  reply.set_lease_ms(engine.options().lease_ms());
+  reply.set_stop_ms(engine.options().stop_ms());
   co_return reply;
 }
 

@@ -33,7 +33,7 @@ constexpr std::size_t kRecordBytesMax = 64u << 20;
 constexpr std::size_t kRequestBytesMax = 4u << 20;  // of a message: all attempts with their commands
 constexpr Duration kTickBusy = 50ms;                // while something runs: steps and states are looked at
 constexpr Duration kTickSuspending = 10ms;
-constexpr Duration kReportTimeout = 5s;
+constexpr Duration kReportTimeout = 5s, kReportTimeoutLeast = 50ms;
 constexpr Duration kReportPause = 300ms;  // after a master that did not take one
 constexpr std::size_t kClosedMax = 10'000;
 
@@ -94,10 +94,12 @@ Agent::Agent(runtime::RealEnv& env, AgentOptions options)
             .cgroups = {},
             .inherited = own_environment(),
             .log_bytes = options_.log_bytes,
+            .lease = {},
             .token = [key = options_.key](std::uint64_t job,
                                           std::uint32_t attempt) { return derive_token(*key, job, attempt); },
             .spawn = [this](Task<void> task) { scope_.spawn(std::move(task)); },
             .changed = [this] { kick_.set(); }},
+      report_timeout_(kReportTimeout),
       server_(env, {.request_bytes_max = kRequestBytesMax}),
       scope_(env) {
   while (instance_ == 0) instance_ = env.rng().next();
@@ -219,7 +221,16 @@ std::string Agent::report_key() const {
 
 void Agent::tick() {
   const Time now = env_.now();
-  for (const auto& [key, attempt] : attempts_) attempt->tick(now);
+  for (const auto& [key, attempt] : attempts_) {
+    if (!attempt->begun()) {
+      if (!attempt->wanted()) {
+        attempt->never_began();
+      } else if (leased()) {
+        attempt->start();
+      }
+    }
+    attempt->tick(now);
+  }
   // Nobody asks for what the master has dropped.
   for (auto at = attempts_.begin(); at != attempts_.end();) {
     const auto next = std::next(at);
@@ -250,11 +261,42 @@ Task<void> Agent::tick_loop() {
 
 Task<Result<>> Agent::send_report() {
   const NodeReport request = report();
+  const std::uint64_t sent_ms = lease_clock_ms();
   ReportsClient client(*clients_[master_]);
   FF_CO_TRY_ASSIGN(
       const ReportReply reply,
-      co_await client.report(request, {.timeout = kReportTimeout, .attempts = 1, .wait_for_connection = false}));
-  co_return see_epoch(reply.master_epoch());
+      co_await client.report(request, {.timeout = report_timeout_, .attempts = 1, .wait_for_connection = false}));
+  FF_CO_TRY(see_epoch(reply.master_epoch()));
+  take_lease(reply, sent_ms);
+  co_return {};
+}
+
+void Agent::take_lease(const ReportReply& reply, std::uint64_t sent_ms) {
+  const bool leased_before = leased();
+  host_.lease = {};
+  // Both are bounded, so that nothing overflows.
+  constexpr std::uint64_t kMostMs = 1ull << 40;
+  const std::uint64_t leave = std::min(reply.lease_ms(), kMostMs), stop = std::clamp(reply.stop_ms(), leave, kMostMs);
+  if (leave != 0) host_.lease = {sent_ms + leave, sent_ms + stop};
+  // An answer that was long on its way is none: the master may have given the node up by then.
+  report_timeout_ =
+      leave == 0 ? kReportTimeout
+                 : std::clamp<Duration>(std::chrono::milliseconds(stop - leave), kReportTimeoutLeast, kReportTimeout);
+  answered_ = true;
+  for (const auto& [key, attempt] : attempts_) attempt->new_lease();
+  if (!leased_before) kick_.set();
+}
+
+bool Agent::leased() const noexcept {
+  return answered_ && (host_.lease.leave == 0 || lease_clock_ms() < host_.lease.leave);
+}
+
+Duration Agent::heartbeat() const noexcept {
+  // The length of the lease, as far as its first half tells: reports are sent moments before they are answered.
+  if (host_.lease.leave == 0) return options_.heartbeat;
+  const std::uint64_t now = lease_clock_ms();
+  const std::uint64_t left = host_.lease.leave > now ? host_.lease.leave - now : 0;
+  return std::clamp<Duration>(std::chrono::milliseconds(left / 4), kReportTimeoutLeast, options_.heartbeat);
 }
 
 Task<void> Agent::report_loop() {
@@ -266,7 +308,7 @@ Task<void> Agent::report_loop() {
     if (!sent && sent.error().code() == Errc::kCancelled) co_return;
     if (sent) {
       tried = 0;
-      const Result<> news = co_await runtime::with_timeout(options_.heartbeat, "heartbeat", news_.wait());
+      const Result<> news = co_await runtime::with_timeout(heartbeat(), "heartbeat", news_.wait());
       if (!news && news.error().code() == Errc::kCancelled) co_return;
       continue;
     }
@@ -321,9 +363,9 @@ void Agent::apply_one(const DesiredAttempt& desired) {
   } else if (was_closed(key)) {
     made = NodeAttempt::absent(host_, desired, "this attempt has ended here before");
   } else {
+    // Begun with the next look, or when there is a lease.
     made = std::make_shared<NodeAttempt>(host_, desired);
     made->want(desired, env_.now());
-    made->start();
   }
   attempts_[key] = std::move(made);
 }

@@ -1,9 +1,11 @@
 // Agent: what `ffnoded` is. It holds the attempts of its node, does what the leading master says, and tells it what is.
 //
-// Master    None is needed to keep what runs running. Orders of an older master than one that was seen are refused,
-//           older orders of the same one ignored.
+// Master    Ranks run for the time of the lease without one, and none is started without a lease. Orders of an older
+// master than one that was seen are refused,
+//           older and repeated orders of the same one ignored.
 // Restart   Attempts, their ranks, pages and logs are found again in the folder. One agent a folder.
-// Errors    Of handlers: kNotFound (no such attempt or log), kPermission (an older master), kInvalidArgument.
+// Errors    Of handlers: kNotFound (no such attempt or log), kPermission (an older master), kUnavailable (orders while
+//           there is no lease), kInvalidArgument.
 // Threads   Those of the Env.
 #pragma once
 
@@ -71,6 +73,10 @@ class Agent final : public AgentService {
   void apply_one(const DesiredAttempt& desired);
   void drop_unwanted(const ApplyRequest& request);
   Result<> see_epoch(std::uint64_t epoch);
+  void take_lease(const ReportReply& reply, std::uint64_t sent_ms);
+  bool leased() const noexcept;
+  // No more than a quarter of the lease.
+  runtime::Duration heartbeat() const noexcept;
   NodeAttempt* find(std::uint64_t job, std::uint32_t attempt);
   void close(const Key& key);
   bool was_closed(const Key& key) const;
@@ -95,6 +101,8 @@ class Agent final : public AgentService {
   std::string reported_key_;
   runtime::Event kick_, news_;
   bool checking_ = false;
+  bool answered_ = false;  // by a master, since this agent was started
+  runtime::Duration report_timeout_;
   std::size_t master_ = 0;  // the one that answered last
   std::vector<std::unique_ptr<rpc::Client>> clients_;
   rpc::Server server_;

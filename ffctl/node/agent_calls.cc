@@ -31,7 +31,10 @@ constexpr auto kAnswerTime = 500ms;           // of a call, for its answer to tr
 Task<Result<ApplyReply>> Agent::apply(rpc::ServerCall& call, const ApplyRequest& request) {
   (void)call;
   FF_CO_TRY(see_epoch(request.master_epoch()));
-  const bool stale = request.master_epoch() == applied_epoch_ && request.sequence() < applied_sequence_;
+  // What was long on its way may have been given to others since: it is told again with a lease.
+  if (answered_ && !leased())
+    co_return fail(Errc::kUnavailable, fmt::format("node '{}': its lease has run out", options_.name));
+  const bool stale = request.master_epoch() == applied_epoch_ && request.sequence() <= applied_sequence_;
   if (!stale) {
     applied_epoch_ = request.master_epoch();
     applied_sequence_ = request.sequence();

@@ -83,13 +83,14 @@ void NodeAttempt::look(Time now) {
     const RankStatus& status = rank.link->status();
     all_started = all_started && status.state != RankStatus::State::kStarting;
     any_over = any_over || status.over();
+    fenced_ = fenced_ || status.fenced;
     if (status.state == RankStatus::State::kFailed && start_failure_.empty()) start_failure_ = status.reason;
     const bool bad = status.state == RankStatus::State::kFailed ||
                      (status.over() && status.exit_code != 0 && status.exit_code != kExitRequeue);
     if (bad && !local_kill_at_) local_kill_at_ = now + kTermGrace;
   }
   if (state_ == AttemptReport::PREPARING && all_started) state_ = AttemptReport::RUNNING;
-  const bool told_to_end = unwanted_ || (told_ && desired_.want() != DesiredAttempt::RUN);
+  const bool told_to_end = unwanted_ || fenced_ || (told_ && desired_.want() != DesiredAttempt::RUN);
   if (state_ == AttemptReport::RUNNING && (any_over || told_to_end)) state_ = AttemptReport::ENDING;
   if (page_) look_at_page(now);
 }
@@ -138,6 +139,7 @@ void NodeAttempt::set_order(const Order& order) {
 
 void NodeAttempt::drive(Time now) {
   if (unwanted_) return kill_ranks(now);
+  if (fenced_ && desired_.want() != DesiredAttempt::KILL) return drive_fenced(now);
   if (!told_) return;  // a restarted agent, and the master has not spoken yet: nothing changes
   switch (desired_.want()) {
     case DesiredAttempt::KILL: return kill_ranks(now);
@@ -155,18 +157,32 @@ void NodeAttempt::drive_suspend(Time now) {
     fence_round_ = fence.round();
     look_at_page(now);  // so that the answer to this very order knows
   }
-  bool saving = false;
+  const bool saving =
+      std::ranges::any_of(ranks_, [](const Rank& rank) { return rank.view.state == RankState::kSaving; });
+  tell_those_without_the_library(now);
+  if (now < (saving ? max_grace_until_ : grace_until_)) return;
+  if (!suspend_term_at_) suspend_term_at_ = now;
+  drive_stop(now, *suspend_term_at_ + kTermGrace);
+}
+
+// The processes beside the ranks send SIGTERM and kill when it is time.
+void NodeAttempt::drive_fenced(Time now) {
+  const std::uint64_t left = host_.lease.stop > lease_clock_ms() ? host_.lease.stop - lease_clock_ms() : 0;
+  if (page_) page_->set_deadline(after_ms(now, left).time_since_epoch());
+  set_order({true, true, static_cast<std::uint16_t>((fence_round_ + 1) & 0x3fff), 0});
+  for (Rank& rank : ranks_)
+    if (!rank.link->status().over() && !rank.link->status().fenced) rank.link->fence();
+  tell_those_without_the_library(now);
+}
+
+void NodeAttempt::tell_those_without_the_library(Time now) {
   for (Rank& rank : ranks_) {
-    saving = saving || rank.view.state == RankState::kSaving;
     if (rank.usr1_sent || rank.view.used || rank.link->status().over() || !rank.link->followed()) continue;
     // One that has only just been started may not have come to ff_init, and would be killed by the signal.
     if (now - rank.since < kAliveAfter) continue;
     rank.link->signal(SIGUSR1);
     rank.usr1_sent = true;
   }
-  if (now < (saving ? max_grace_until_ : grace_until_)) return;
-  if (!suspend_term_at_) suspend_term_at_ = now;
-  drive_stop(now, *suspend_term_at_ + kTermGrace);
 }
 
 void NodeAttempt::drive_stop(Time now, Time kill_at) {
@@ -212,6 +228,7 @@ AttemptReport NodeAttempt::report() const {
   out.set_attempt(desired_.attempt());
   out.set_state(state_);
   out.set_found_again(found_again_);
+  out.set_fenced(fenced_);
   out.set_trouble(report::printable(trouble_));
   out.set_fence_round(fence_round_);
   out.set_fence_holds(fence_holds_);
@@ -234,6 +251,7 @@ AttemptReport NodeAttempt::report() const {
     rank.set_step(view.step);
     rank.set_saved_step(view.saved_step);
     rank.set_seen(view.seen);
+    rank.set_left(view.state == RankState::kSaved || view.yielded);
     rank.set_ended_ms(status.ended_ms);
     out.set_log_bytes(out.log_bytes() + status.log_bytes);
     out.set_last_output_ms(std::max(out.last_output_ms(), status.output_ms));

@@ -9,6 +9,7 @@
 // in
 //           the page, SIGUSR1 to ranks that never called ff_init, then as STOP when the grace period has passed, or the
 //           longer one while a rank saves. KILL: at once. A rank that fails ends the others of the node as STOP does.
+// Fence     When the lease of one rank has run out (lease.hpp) all of the node are told to save and leave.
 // Clocks    Deadlines by the monotonic clock.
 // Ownership Shared with the tasks it has started. A destroyed Attempt leaves its ranks running: that is how an agent
 //           restarts.
@@ -38,6 +39,7 @@ struct AttemptHost {
   std::optional<Cgroups> cgroups;
   std::map<std::string, std::string> inherited;  // environment
   std::uint64_t log_bytes = 0;                   // kept of a rank's output
+  RankLease lease;                               // as last granted
   std::function<std::string(std::uint64_t job, std::uint32_t attempt)> token;
   std::function<void(runtime::Task<void>)> spawn;
   std::function<void()> changed;
@@ -59,7 +61,12 @@ class NodeAttempt : public std::enable_shared_from_this<NodeAttempt> {
   static std::shared_ptr<NodeAttempt> absent(AttemptHost& host, const DesiredAttempt& desired, std::string why_not);
 
   void start();
+  bool begun() const noexcept { return begun_; }
+  // It was told to end before start(): nothing of it is here.
+  void never_began() noexcept;
   void adopt();
+  // host.lease is a new one.
+  void new_lease();
   // What the master says now; `now` is when it said so.
   void want(const DesiredAttempt& desired, runtime::Time now);
   // The master knows nothing of it: kill and clean.
@@ -70,6 +77,7 @@ class NodeAttempt : public std::enable_shared_from_this<NodeAttempt> {
   bool done() const noexcept { return state_ == AttemptReport::CLEAN || state_ == AttemptReport::FAILED; }
   // Done, and the master does not ask for it any more.
   bool forgettable() const noexcept { return unwanted_ && done(); }
+  bool wanted() const noexcept { return !unwanted_ && desired_.want() == DesiredAttempt::RUN; }
   bool suspending() const noexcept { return desired_.want() == DesiredAttempt::SUSPEND && !done(); }
   const DesiredAttempt& desired() const noexcept { return desired_; }
   const std::string& name() const noexcept { return name_; }
@@ -107,6 +115,8 @@ class NodeAttempt : public std::enable_shared_from_this<NodeAttempt> {
   void drive_stop(runtime::Time now, runtime::Time kill_at);
   void kill_ranks(runtime::Time now);
   void drive_cleaning(runtime::Time now);
+  void drive_fenced(runtime::Time now);
+  void tell_those_without_the_library(runtime::Time now);
   void set_order(const Order& order);
   void failed(const std::string& why);
   std::uint64_t wall_ms() const;
@@ -118,9 +128,11 @@ class NodeAttempt : public std::enable_shared_from_this<NodeAttempt> {
   std::string trouble_;
   std::string start_failure_;  // some rank could not be started
   std::string cgroup_;
+  RankLease launch_lease_;  // the host's, for the thread that launches
   std::optional<AgentPage> page_;
   std::vector<Rank> ranks_;
-  bool launched_ = false, told_ = true, unwanted_ = false, absent_ = false, found_again_ = false;
+  bool begun_ = false, launched_ = false, fenced_ = false, told_ = true, unwanted_ = false, absent_ = false,
+       found_again_ = false;
 
   runtime::Time grace_until_ = runtime::kNever, max_grace_until_ = runtime::kNever;
   std::optional<runtime::Time> suspend_term_at_, local_kill_at_;

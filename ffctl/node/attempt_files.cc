@@ -59,19 +59,33 @@ NodeAttempt::NodeAttempt(AttemptHost& host, AttemptRecord record)
       desired_(record.desired()),
       name_(attempt_name(desired_.job(), desired_.attempt())),
       cgroup_(record.cgroup()),
+      begun_(true),
       launched_(true),
       told_(false) {}
 
 std::shared_ptr<NodeAttempt> NodeAttempt::absent(AttemptHost& host, const DesiredAttempt& desired,
                                                  std::string why_not) {
   auto attempt = std::make_shared<NodeAttempt>(host, desired);
+  attempt->begun_ = true;
   attempt->absent_ = true;
   attempt->state_ = why_not.empty() ? AttemptReport::CLEAN : AttemptReport::FAILED;
   attempt->trouble_ = std::move(why_not);
   return attempt;
 }
 
-void NodeAttempt::start() { host_.spawn(launch(shared_from_this())); }
+void NodeAttempt::start() {
+  begun_ = true;
+  host_.spawn(launch(shared_from_this()));
+}
+
+void NodeAttempt::never_began() noexcept {
+  begun_ = absent_ = true;
+  state_ = AttemptReport::CLEAN;
+}
+
+void NodeAttempt::new_lease() {
+  for (Rank& rank : ranks_) rank.link->lease(host_.lease);
+}
 
 void NodeAttempt::adopt() {
   found_again_ = true;
@@ -100,6 +114,7 @@ Task<void> NodeAttempt::follow(std::shared_ptr<NodeAttempt> self, std::size_t ra
 
 Task<void> NodeAttempt::launch(std::shared_ptr<NodeAttempt> self) {
   make_links();
+  launch_lease_ = host_.lease;
   auto prepared = co_await runtime::offload(host_.env, [&] { return prepare(); });
   if (!prepared || !*prepared) {
     AgentPage::remove(host_.page_folder(name_));
@@ -109,6 +124,7 @@ Task<void> NodeAttempt::launch(std::shared_ptr<NodeAttempt> self) {
   auto launched = co_await runtime::offload(host_.env, [&] { return launch_ranks(); });
   if (!launched || !*launched) start_failure_ = (launched ? launched->error() : launched.error()).message();
   launched_ = true;
+  new_lease();
   follow_ranks();
   host_.changed();
 }
@@ -170,6 +186,8 @@ Result<> NodeAttempt::launch_ranks() {
     start.set_log_folder(log);
     start.set_log_bytes(host_.log_bytes);
     start.set_cgroup(cgroup_);
+    start.set_lease_leave(launch_lease_.leave);
+    start.set_lease_stop(launch_lease_.stop);
     start.set_change_user(::geteuid() == 0 && desired_.uid() != 0);
     FF_TRY(ranks_[i].link->launch(start, host_.executable));
   }

@@ -123,6 +123,7 @@ Task<void> RankLink::follow() {
     auto connected = connect();
     if (connected) {
       socket_ = env_.adopt(std::move(*connected));
+      say_lease();
       std::string pending;
       for (bool open = true; open;) {
         auto received = co_await socket_->receive();
@@ -165,6 +166,15 @@ void RankLink::say(const std::string& line) {
   (void)!::send(socket_->fd(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+void RankLink::lease(const RankLease& lease) {
+  lease_ = lease;
+  say_lease();
+}
+
+void RankLink::say_lease() {
+  if (lease_.leave != 0) say(fmt::format("lease {} {}", lease_.leave, lease_.stop));
+}
+
 void RankLink::hear(std::string_view line) {
   std::istringstream words{std::string(line)};
   std::string verb;
@@ -173,13 +183,16 @@ void RankLink::hear(std::string_view line) {
     words >> status_.pid;
     if (!status_.over()) status_.state = RankStatus::State::kRunning;
   } else if (verb == "ended") {
-    int signo = 0, oom = 0;
-    words >> status_.exit_code >> signo >> oom >> status_.ended_ms;
+    int signo = 0, oom = 0, fenced = 0;
+    words >> status_.exit_code >> signo >> oom >> status_.ended_ms >> fenced;
+    status_.fenced = status_.fenced || fenced != 0;
     status_.out_of_memory = oom != 0;
     status_.state = RankStatus::State::kEnded;
   } else if (verb == "failed") {
     status_.reason = line.size() > 7 ? line.substr(7) : line;
     status_.state = RankStatus::State::kFailed;
+  } else if (verb == "fenced") {
+    status_.fenced = true;
   } else if (verb == "output") {
     words >> status_.log_bytes >> status_.output_ms;
   } else if (verb == "unclean") {

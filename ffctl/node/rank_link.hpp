@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "ffctl/node/lease.hpp"
 #include "ffctl/node/record.pb.h"
 #include "libcommon/runtime/real_env.hpp"
 
@@ -23,6 +24,7 @@ struct RankStatus {
   pid_t pid = 0;
   int exit_code = 0;
   bool out_of_memory = false;
+  bool fenced = false;  // it lived when its lease ran out
   std::uint64_t ended_ms = 0;
   std::string reason;   // of kFailed
   bool clean = false;   // nothing of it is left, and its supervisor has ended
@@ -51,12 +53,16 @@ class RankLink {
   void signal(int signo) { say("signal " + std::to_string(signo)); }
   void kill() { say("kill"); }
   void clean() { say("clean"); }
+  void fence() { say("fence"); }
+  // Said again whenever the supervisor is reached anew.
+  void lease(const RankLease& lease);
   const RankStatus& status() const noexcept { return status_; }
   bool followed() const noexcept { return socket_ != nullptr; }
 
  private:
   std::string file(const char* what) const;
   void say(const std::string& line);
+  void say_lease();
   void hear(std::string_view line);
   bool supervisor_lives() const;
   Result<UniqueFd> connect() const;
@@ -68,6 +74,7 @@ class RankLink {
   const std::function<void()> changed_;
   std::unique_ptr<runtime::Socket> socket_;
   pid_t supervisor_ = 0;  // our child, to be reaped
+  RankLease lease_;
   RankStatus status_;
 };
 

@@ -16,9 +16,11 @@
 #include <chrono>
 #include <csignal>
 #include <map>
+#include <numeric>
 #include <optional>
 
 #include "ffctl/node/cgroup.hpp"
+#include "ffctl/node/lease.hpp"
 #include "ffctl/node/process_tree.hpp"
 #include "ffctl/node/rank_log.hpp"
 #include "ffctl/node/rank_process.hpp"
@@ -48,7 +50,8 @@ class Supervisor {
   Supervisor(std::string folder, std::string number, RankStart start)
       : base_(folder + "/rank-" + number),
         start_(std::move(start)),
-        log_(start_.log_folder(), start_.log_bytes(), start_.change_user() ? start_.gid() : static_cast<gid_t>(-1)) {}
+        log_(start_.log_folder(), start_.log_bytes(), start_.change_user() ? start_.gid() : static_cast<gid_t>(-1)),
+        lease_{start_.lease_leave(), start_.lease_stop()} {}
   int run();
 
  private:
@@ -68,11 +71,16 @@ class Supervisor {
   void note_shared_files();
   void clear_shared_files();
   void on_time();
+  void new_lease(std::string_view words);
+  void fence();
+  void keep_lease();
   void end_clean();
 
   const std::string base_;
   const RankStart start_;
   LogWriter log_;
+  RankLease lease_;
+  bool fenced_ = false, fence_term_sent_ = false, fence_killed_ = false;
   UniqueFd signals_, agent_;
   std::string from_agent_;
   RankProcess rank_;
@@ -102,6 +110,11 @@ int Supervisor::run() {
 }
 
 void Supervisor::begin() {
+  if (lease_.leave != 0 && lease_clock_ms() >= lease_.leave) {
+    fenced_ = true;
+    finish(fmt::format("ended {} {} 0 {} 1", 128 + SIGKILL, SIGKILL, unix_ms()));
+    return;
+  }
   oom_before_ = start_.cgroup().empty() ? 0 : Cgroups::oom_kills(start_.cgroup());
   auto process = start_rank(start_);
   if (!process) {
@@ -129,7 +142,13 @@ void Supervisor::poll_once() {
 int Supervisor::poll_timeout_ms() const {
   if (killing_) return 10;
   if (output_news_) return 100;
-  return ended_ ? 60'000 : 1000;
+  const int most = ended_ ? 60'000 : 1000;
+  if (lease_.leave == 0 || fence_killed_) return most;
+  const std::uint64_t now = lease_clock_ms();
+  const std::uint64_t next = !fenced_           ? lease_.leave
+                             : fence_term_sent_ ? lease_.stop
+                                                : std::midpoint(lease_.leave, lease_.stop);
+  return static_cast<int>(std::min<std::uint64_t>(next > now ? next - now + 1 : 1, static_cast<std::uint64_t>(most)));
 }
 
 void Supervisor::accept_agent() {
@@ -139,6 +158,7 @@ void Supervisor::accept_agent() {
   from_agent_.clear();
   for (const std::string& line : {started_, status_, cleaning_said_})
     if (!line.empty()) say(line);
+  if (fenced_) say("fenced");
   if (output_ms_ != 0) say(fmt::format("output {} {}", log_.end(), output_ms_));
 }
 
@@ -167,6 +187,10 @@ void Supervisor::obey(std::string_view line) {
     note_shared_files();
     if (signo == SIGKILL) killed_ = true;
     ::kill(rank_.pid, signo);
+  } else if (line.starts_with("lease ")) {
+    new_lease(line.substr(6));
+  } else if (line == "fence") {
+    fence();
   } else if (line == "kill" || line == "clean") {
     note_shared_files();
     if (line == "clean") cleaning_ = true;
@@ -214,7 +238,7 @@ void Supervisor::note_end(int status) {
       signo == SIGKILL && !killed_ && !start_.cgroup().empty() && Cgroups::oom_kills(start_.cgroup()) > oom_before_;
   // Its last words before the news of its end.
   for (int i = 0; i < 64 && rank_.output; ++i) read_output();
-  finish(fmt::format("ended {} {} {} {}", code, signo, oom ? 1 : 0, unix_ms()));
+  finish(fmt::format("ended {} {} {} {} {}", code, signo, oom ? 1 : 0, unix_ms(), fenced_ ? 1 : 0));
 }
 
 void Supervisor::finish(std::string status) {
@@ -260,6 +284,7 @@ void Supervisor::on_time() {
     note_shared_files();
     shm_at_ = now + kShmEvery;
   }
+  keep_lease();
   if (ended_ && !cleaning_ && !agent_ && now - ended_at_ > kForgottenAfter) obey("clean");
   if (!killing_) return;
   if (all_gone()) {
@@ -273,6 +298,39 @@ void Supervisor::on_time() {
   if (left.empty()) return;
   cleaning_said_ = fmt::format("unclean {} processes do not end, the first is {}", left.size(), left.front());
   say(cleaning_said_);
+}
+
+void Supervisor::new_lease(std::string_view words) {
+  RankLease lease;
+  const char* const end = words.data() + words.size();
+  const auto leave = std::from_chars(words.data(), end, lease.leave);
+  if (leave.ec != std::errc() || leave.ptr == end) return;
+  const auto stop = std::from_chars(leave.ptr + 1, end, lease.stop);
+  // One that has run out is not given back: the rank was told to leave, or is about to be.
+  if (stop.ec == std::errc() && stop.ptr == end && lease.stop >= lease.leave && !fenced_) lease_ = lease;
+}
+
+void Supervisor::fence() {
+  if (fenced_ || ended_ || lease_.leave == 0) return;
+  fenced_ = true;
+  // The agent says so where another rank of the node was fenced first: by the same clock, moments ago.
+  const std::uint64_t now = lease_clock_ms(), patience = lease_.stop - lease_.leave;
+  if (now < lease_.leave) lease_ = {now, now + patience};
+  say("fenced");
+}
+
+void Supervisor::keep_lease() {
+  if (lease_.leave == 0 || fence_killed_) return;
+  const std::uint64_t now = lease_clock_ms();
+  if (now >= lease_.leave) fence();
+  if (fenced_ && !fence_term_sent_ && now >= std::midpoint(lease_.leave, lease_.stop)) {
+    fence_term_sent_ = true;
+    obey(fmt::format("signal {}", SIGTERM));
+  }
+  // Also what a rank has left behind that has ended before.
+  if (now < lease_.stop) return;
+  fence_killed_ = true;
+  obey("kill");
 }
 
 void Supervisor::end_clean() {

@@ -46,8 +46,9 @@ void FakeNode::take(Local& local, const DesiredAttempt& want, std::uint64_t now)
 }
 
 bool FakeNode::apply(const ApplyRequest& request, std::uint64_t now) {
-  if (request.master_epoch() < epoch_ || (request.master_epoch() == epoch_ && request.sequence() < applied_))
+  if (request.master_epoch() < epoch_ || (request.master_epoch() == epoch_ && request.sequence() <= applied_))
     return false;
+  if (lease_at_ != 0 && !leased_) return false;
   advance(now);
   epoch_ = request.master_epoch();
   applied_ = request.sequence();
@@ -63,6 +64,7 @@ bool FakeNode::apply(const ApplyRequest& request, std::uint64_t now) {
       local.exit_code = static_cast<int>(word(want, "exit", 0));
       local.saves = word(want, "save", 1) != 0;
       local.deaf = word(want, "deaf", 0) != 0;
+      local.passing = word(want, "passing", 0) != 0;
       local.fails = std::ranges::find(want.spec().run().command(), "launch=FAIL") != want.spec().run().command().end();
       local.step = local.first = want.resume_step();
       local.saved_step = want.resume_step();
@@ -82,6 +84,22 @@ bool FakeNode::apply(const ApplyRequest& request, std::uint64_t now) {
   return true;
 }
 
+void FakeNode::lease(const ReportReply& reply, std::uint64_t sent) {
+  lease_at_ = sent + reply.lease_ms();
+  stop_at_ = sent + reply.stop_ms();
+}
+
+void FakeNode::fence(std::uint64_t steady_now, std::uint64_t now) {
+  advance(now);
+  leased_ = steady_now < lease_at_;
+  if (steady_now < stop_at_) return;
+  for (auto& [id, local] : attempts_) {
+    if (local.state != AttemptReport::RUNNING) continue;
+    local.fenced = true;
+    end(local, 137, now);
+  }
+}
+
 void FakeNode::end(Local& local, int code, std::uint64_t now) {
   if (local.saved && local.seen) left_at_[{local.want.job(), local.want.attempt()}] = local.step;
   local.code = code;
@@ -91,6 +109,7 @@ void FakeNode::end(Local& local, int code, std::uint64_t now) {
 }
 
 void FakeNode::advance(Local& local, std::uint64_t now) {
+  if (local.state == AttemptReport::PREPARING && !leased_) local.since = now;
   if (local.state == AttemptReport::PREPARING && now >= local.since + times_.launch_ms) {
     local.since += times_.launch_ms;
     local.stepped_ms = local.since;
@@ -112,6 +131,7 @@ void FakeNode::advance(Local& local, std::uint64_t now) {
       }
       if (at_fence) break;
       if (local.step >= local.steps) {
+        if (local.passing) local.saved_step = local.step;
         end(local, local.exit_code, local.stepped_ms);
         return;
       }
@@ -162,6 +182,7 @@ NodeReport FakeNode::report(std::uint64_t now) {
     one.set_state(local.state);
     one.set_fence_round(local.round);
     one.set_fence_holds(local.holds);
+    one.set_fenced(local.fenced);
     if (local.rate != 0) {
       one.set_step_max(local.step);
       one.set_steps_per_second(static_cast<double>(local.rate));

@@ -3,7 +3,7 @@
 //
 // The program of a job is told by its command: "fake" and words "steps=20" (then it exits), "rate=10" (a second; 0: it
 // publishes none and runs steps/10 s), "exit=0" (at its end), "save=1" (it saves when asked to suspend), "deaf=1"
-// (heeds only KILL), "launch=FAIL" (cannot be started).
+// (heeds only KILL), "passing=1" (it reports a checkpoint of its last step), "launch=FAIL" (cannot be started).
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,10 @@ class FakeNode {
   // False: of a master that was followed by another, or older than the last.
   bool apply(const ApplyRequest& request, std::uint64_t now);
   NodeReport report(std::uint64_t now);
+  // The lease of an answer to a report that was sent then, by the node's own steady clock: fence() looks at it.
+  void lease(const ReportReply& reply, std::uint64_t sent);
+  // Kills what may not run any more, all at once, and from the first call on begins nothing without a lease.
+  void fence(std::uint64_t steady_now, std::uint64_t now);
   // When something happens next that a report should tell; 0: nothing is due.
   std::uint64_t next(std::uint64_t now);
   // Everything ends as with a power cut.
@@ -54,10 +58,10 @@ class FakeNode {
     int ending_code = 0;
     int exit_code = 0;
     int code = 0;
-    bool saves = false, deaf = false, fails = false, saved = false, seen = false, dropped = false;
+    bool saves = false, deaf = false, passing = false, fails = false, saved = false, seen = false, dropped = false;
     std::uint64_t saved_step = 0;
     std::uint64_t round = 0, fence = 0;
-    bool committed = false, holds = false;
+    bool committed = false, holds = false, fenced = false;
     std::uint64_t ended_ms = 0;
   };
   void advance(std::uint64_t now);
@@ -69,6 +73,8 @@ class FakeNode {
   std::uint64_t instance_;
   FakeTimes times_;
   std::uint64_t sequence_ = 0, epoch_ = 0, applied_ = 0;
+  std::uint64_t lease_at_ = 0, stop_at_ = 0;
+  bool leased_ = true;
   std::map<std::pair<std::uint64_t, std::uint32_t>, Local> attempts_;
   std::map<std::pair<std::uint64_t, std::uint32_t>, std::uint64_t> left_at_;
 };

@@ -172,9 +172,10 @@ Result<TrainSummary> Trainer::run() {
     last_losses.push_back(record.loss);
     if (last_losses.size() > kFinalSteps) last_losses.pop_front();
     if (hooks_.on_step) hooks_.on_step(record);
-    // Asked on every rank and every step, also where another request ends this run: others may wait for the answer.
-    const bool leave = hooks_.should_stop && hooks_.should_stop(static_cast<std::uint64_t>(step_));
     const bool early = step_ < options_.optimizer.steps;
+    // Asked on every rank and every step, also where another request ends this run: others may wait for the answer. Not
+    // after the last step: what is complete does not leave in order to go on later.
+    const bool leave = early && hooks_.should_stop && hooks_.should_stop(static_cast<std::uint64_t>(step_));
     // Without a checkpoint there is nothing to go on from.
     summary.suspended = leave && early && !options_.checkpoint_dir.empty();
     summary.stopped = (stop || leave) && early && !summary.suspended;

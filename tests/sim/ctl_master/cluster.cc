@@ -17,6 +17,7 @@ namespace {
 constexpr auto kFlaky = 8s;
 constexpr auto kHeartbeat = 200ms;
 
+std::uint64_t steady_ms(SimEnv& env) { return static_cast<std::uint64_t>(env.now().time_since_epoch() / 1ms); }
 std::uint64_t unix_ms(SimEnv& env) { return static_cast<std::uint64_t>(env.wall_now().time_since_epoch() / 1ms); }
 
 ctl::MasterOptions master_options(SimEnv& env, CtlOracle& oracle) {
@@ -92,11 +93,13 @@ struct Agent final : ctl::AgentService {
       : env(e),
         oracle(o),
         node(fmt::format("n{}", e.node()), e.world().address(e.node(), kAgentPort).text(), e.rng().next() | 1) {
-    oracle.nodes[env.node()] = &node;
+    node.fence(steady_ms(env), unix_ms(env));
+    oracle.nodes[env.node()] = {&node, &env};
   }
   ~Agent() override { oracle.nodes.erase(env.node()); }
 
   Task<Result<ctl::ApplyReply>> apply(rpc::ServerCall&, const ctl::ApplyRequest& request) override {
+    node.fence(steady_ms(env), unix_ms(env));
     if (!node.apply(request, unix_ms(env))) co_return fail(Errc::kInvalidArgument, "apply: of a former master");
     poke.set();
     oracle.check();
@@ -130,8 +133,10 @@ Task<Result<>> report_for_ever(SimEnv& env, Agent& agent, std::vector<std::uniqu
   for (std::size_t at = 0;;) {
     ctl::ReportsClient reports(*masters[at % masters.size()]);
     const ctl::NodeReport report = agent.node.report(unix_ms(env));
-    const auto reply = co_await reports.report(report, {.timeout = 300ms, .attempts = 1});
+    const std::uint64_t sent = steady_ms(env);
+    const auto reply = co_await reports.report(report, {.timeout = 150ms, .attempts = 1});
     FF_CO_TRY(co_await runtime::not_cancelled());
+    if (reply) agent.node.lease(*reply, sent);
     if (!reply) {
       ++at;
       FF_CO_TRY(co_await runtime::sleep(20ms));
@@ -251,19 +256,9 @@ Task<Result<>> run_person(SimEnv& env, CtlOracle& oracle, std::size_t jobs) {
 
 // ---- the oracle -----------------------------------------------------------------------------------------------------
 
-// Where a node was lost its ranks may go on until it is heard of again.
-void CtlOracle::see_lost(std::uint64_t job, const ctl::JobEntry& entry) {
-  for (const ctl::Attempt& attempt : entry.job().attempts())
-    if (attempt.cause() == ctl::NODE_LOST)
-      for (const std::string& node : attempt.nodes()) lost_.emplace(job, node);
-}
-
 void CtlOracle::saw(const ctl::Engine& engine, bool stored) {
   for (const auto& [id, entry] : engine.state().jobs) {
-    if (!stored) {
-      see_lost(id, entry);
-      continue;
-    }
+    if (!stored) continue;
     Seen& seen = jobs_[id];
     const auto attempts = entry.job().attempts_size();
     const std::uint32_t number = attempts == 0 ? 0 : entry.job().attempts(attempts - 1).number();
@@ -275,15 +270,11 @@ void CtlOracle::saw(const ctl::Engine& engine, bool stored) {
     for (const ctl::Attempt& attempt : entry.job().attempts()) {
       if (attempt.phase() != ctl::CLOSED) ++open;
     }
-    see_lost(id, entry);
     if (open > 1) world_.convict(fmt::format("job {} has {} attempts open", id, open));
     if ((open == 1) != ctl::has_attempt(entry.job().phase()))
       world_.convict(
           fmt::format("job {} is {} with {} open attempts", id, ctl::JobPhase_Name(entry.job().phase()), open));
   }
-  for (const auto& [name, node] : engine.state().nodes)
-    if (node.lost)
-      for (const std::uint64_t job : node.jobs) lost_.emplace(job, name);
   if (!stored) return;
   for (const std::uint64_t job : submitted_)
     if (!engine.state().jobs.contains(job))
@@ -293,11 +284,13 @@ void CtlOracle::saw(const ctl::Engine& engine, bool stored) {
 
 void CtlOracle::check() {
   std::map<std::uint64_t, std::set<std::string>> running;
-  for (const auto& [id, node] : nodes) {
+  for (const auto& [id, at] : nodes) {
+    ctl::FakeNode* const node = at.node;
+    node->fence(steady_ms(*at.env), unix_ms(*at.env));
     std::set<std::uint64_t> whole;
     for (const auto& [job, placement] : node->running()) {
       whole.insert(job);
-      if (!lost_.contains({job, node->facts().name()})) running[job].insert(placement);
+      running[job].insert(placement);
     }
     if (whole.size() > 1) world_.convict(fmt::format("node {} holds {} attempts", node->facts().name(), whole.size()));
   }

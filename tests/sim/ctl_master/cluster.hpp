@@ -25,13 +25,18 @@ class CtlOracle {
 
   // A leader has made a step; all of it is stored, or not yet.
   void saw(const ctl::Engine& engine, bool stored);
-  // No node has two attempts, and no job ranks of two attempts, except on nodes that their master has given up.
+  // No node has two attempts, and no job ranks of two attempts: also not on nodes that their master has given up.
   void check();
   void submitted(std::uint64_t job) { submitted_.insert(job); }
   bool all_done() const;
   std::string describe() const;
 
-  std::map<testing::NodeId, ctl::FakeNode*> nodes;
+  // What ends ranks with their lease lives beside the agent: also while that is paused.
+  struct Node {
+    ctl::FakeNode* node;
+    testing::SimEnv* env;
+  };
+  std::map<testing::NodeId, Node> nodes;
 
  private:
   struct Seen {
@@ -39,12 +44,9 @@ class CtlOracle {
     std::uint32_t attempt = 0;
     ctl::AttemptPhase attempt_phase = ctl::ATTEMPT_NONE;
   };
-  void see_lost(std::uint64_t job, const ctl::JobEntry& entry);
-
   testing::SimWorld& world_;
   std::set<std::uint64_t> submitted_;
   std::map<std::uint64_t, Seen> jobs_;
-  std::set<std::pair<std::uint64_t, std::string>> lost_;  // job, node: given up there while it may run
 };
 
 runtime::Task<Result<>> run_master(testing::SimEnv& env, kv::MemoryCluster& cluster, CtlOracle& oracle);

@@ -1,6 +1,6 @@
 // Two ffctld over one store, five agents, and a person who submits and controls jobs; kills, pauses, partitions and a
-// store that fails. At every moment no node holds two attempts and no job runs twice (where its master has not given a
-// node up); what was acknowledged is never lost, and done stays done. When the faults end, every job does.
+// store that fails. At every moment no node holds two attempts and no job runs twice, also not where a node was given
+// up by its master; what was acknowledged is never lost, and done stays done. When the faults end, every job does.
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 

@@ -161,6 +161,80 @@ TEST(Engine, AJobRunsToItsEnd) {
   EXPECT_TRUE(world.engine.live().empty());
 }
 
+// The fence would be behind its last step.
+TEST(Engine, AJobThatCompletesWhileItIsSuspendedHasSucceeded) {
+  World world(2);
+  const auto id = world.submit(spec_of("a", 2, {"steps=20", "rate=10", "passing=1"}));
+  world.run(1500);
+  ASSERT_EQ(world.job(id).phase(), RUNNING);
+  ASSERT_TRUE(world.control(id, ControlRequest::SUSPEND));
+  EXPECT_EQ(world.job(id).phase(), SUSPENDING);
+  world.run(3000);
+  EXPECT_EQ(world.job(id).phase(), DONE);
+  EXPECT_EQ(world.job(id).result(), SUCCEEDED) << world.job(id).reason();
+  EXPECT_EQ(world.job(id).attempts(0).saved_step(), 20u);
+}
+
+TEST(Engine, NothingOfASilentNodeIsOverBeforeItIsLost) {
+  World world(2, {.failure_timeout_ms = 8000, .settle_ms = 100, .kill_timeout_ms = 300, .cleanup_timeout_ms = 300});
+  const auto id = world.submit(spec_of("a", 2, {"steps=1000"}));
+  world.run(500);
+  ASSERT_EQ(world.job(id).phase(), RUNNING);
+  world.silent.insert("n1");
+  world.run(2500);
+  ASSERT_TRUE(world.control(id, ControlRequest::STOP));
+  // It has not heard of the order, for all we know: neither is it drained, nor is the job over.
+  world.run(3000);
+  EXPECT_EQ(world.job(id).phase(), STOPPING);
+  EXPECT_FALSE(world.engine.state().nodes.at("n1").record.draining());
+  world.run(4000);
+  EXPECT_EQ(world.job(id).phase(), DONE);
+  EXPECT_EQ(world.job(id).result(), STOPPED);
+}
+
+TEST(Engine, WhatEndsWithItsLeaseHasLostItsNode) {
+  World world(2);
+  JobSpec spec = spec_of("a", 1, {"steps=1000"});
+  spec.mutable_retry()->add_on(NODE_FAIL);
+  spec.mutable_retry()->set_max(1);
+  const auto id = world.submit(spec);
+  world.run(300);
+  ASSERT_EQ(world.job(id).phase(), RUNNING);
+  FakeNode& node = world.nodes.at(world.job(id).attempts(0).nodes(0));
+  ReportReply reply;
+  reply.set_lease_ms(1);
+  reply.set_stop_ms(2);
+  node.lease(reply, 1);
+  node.fence(10, world.now);
+  reply.set_lease_ms(1'000'000);
+  reply.set_stop_ms(1'000'000);
+  node.lease(reply, 1);
+  node.fence(10, world.now);
+  world.run(2000);
+  ASSERT_EQ(world.job(id).attempts_size(), 2) << world.job(id).reason();
+  EXPECT_EQ(world.job(id).attempts(0).cause(), NODE_LOST);
+  EXPECT_EQ(world.job(id).attempts(0).exit_code(), 0) << "a code that is not its own";
+  EXPECT_EQ(world.job(id).phase(), RUNNING);
+}
+
+TEST(Engine, AShorterTimeoutCountsWhenTheLeasesBeforeAreOver) {
+  World world(1, {.failure_timeout_ms = 5000});
+  const auto id = world.submit(spec_of("a", 1, {"steps=1000"}));
+  world.run(300);
+  ASSERT_EQ(world.job(id).phase(), RUNNING);
+  const std::string name = world.job(id).attempts(0).nodes(0);
+  world.silent.insert(name);
+  Engine next({.failure_timeout_ms = 500}, [](Change) {});
+  State state;
+  state.header.set_failure_timeout_ms(world.engine.state().header.failure_timeout_ms());
+  state.nodes[name].record = world.engine.state().nodes.at(name).record;
+  next.begin(std::move(state), world.epoch + 1, world.now);
+  next.tick(world.now + 4000);
+  EXPECT_FALSE(next.state().nodes.at(name).lost);
+  next.tick(world.now + 6000);
+  EXPECT_TRUE(next.state().nodes.at(name).lost);
+}
+
 TEST(Engine, AFailureTellsRankAndCode) {
   World world(2);
   const auto id = world.submit(spec_of("a", 2, {"exit=7"}));

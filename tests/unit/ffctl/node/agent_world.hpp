@@ -38,10 +38,13 @@ class FakeMaster final : public ReportsService {
     ++reports;
     ReportReply reply;
     reply.set_master_epoch(epoch);
+    reply.set_lease_ms(lease_ms);
+    reply.set_stop_ms(stop_ms);
     co_return reply;
   }
   bool leads = true;
   std::uint64_t epoch = 1;
+  std::uint64_t lease_ms = 0, stop_ms = 0;
   std::uint64_t reports = 0;
   NodeReport last;
 };
