@@ -16,18 +16,11 @@ cli::App app() {
                        {"ffctl ls", "what waits and runs"},
                        {"ffctl explain last", "why it does not run yet"},
                        {"ffctl logs -f last", "watch it"}};
-<<<<<<< HEAD
   app.root.commands = {up_command(),      down_command(),    submit_command(),  run_command(),  import_command(),
                        ls_command(),      show_command(),    wait_command(),    logs_command(), stop_command(),
                        suspend_command(), resume_command(),  requeue_command(), hold_command(), release_command(),
                        prio_command(),    explain_command(), events_command(),  node_command(), status_command(),
-=======
-  app.root.commands = {up_command(),      down_command(),    submit_command(), run_command(),     ls_command(),
-                       show_command(),    wait_command(),    logs_command(),   stop_command(),    suspend_command(),
-                       resume_command(),  requeue_command(), hold_command(),   release_command(), prio_command(),
-                       explain_command(), events_command(),  node_command(),   status_command(),  doctor_command(),
->>>>>>> 80be3e4 (ffctl: a file system in up --local; doctor)
-                       sim_command()};
+                       doctor_command(),  sim_command()};
   return app;
 }
 
