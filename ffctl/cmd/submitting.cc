@@ -117,7 +117,11 @@ Result<std::vector<JobSpec>> JobOptions::jobs() const {
   bool script = false;
   if (!file_.empty()) {
     const std::string name = file_ == "-" ? "standard input" : file_;
-    FF_TRY_ASSIGN(const std::string text, read_file(file_ == "-" ? "/dev/stdin" : file_, kJobFileBytesMax));
+    auto content = read_file(file_ == "-" ? "/dev/stdin" : file_, kJobFileBytesMax);
+    if (!content && content.error().code() == Errc::kExhausted)
+      return fail(Errc::kInvalidArgument, fmt::format("{}: is longer than {} bytes", name, kJobFileBytesMax));
+    FF_TRY(content);
+    const std::string& text = *content;
     script = is_script(text);
     FF_TRY(script ? read_script(values, text, name) : read_job_text(values, text, name));
   }

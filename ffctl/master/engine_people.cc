@@ -2,10 +2,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
+#include <span>
 
 #include "ffctl/job/check.hpp"
 #include "ffctl/job/words.hpp"
 #include "ffctl/master/engine.hpp"
+#include "libcommon/base/byte_size.hpp"
 
 namespace ff::ctl {
 
@@ -15,19 +18,53 @@ constexpr int kJobsMax = 100'000;  // of one submission
 constexpr std::size_t kOpenMax = 1'000'000;
 constexpr std::size_t kQuotasMax = 10'000;
 
-// Whether a node could ever be one of the job's, whatever it does now.
-bool fits(const NodeRecord& node, const JobSpec& spec) {
-  const NodeFacts& facts = node.facts();
+// Why no state of these nodes would let the job run, whatever they do now. None without nodes: they may be coming.
+std::optional<std::string> impossible(std::span<const NodeRecord* const> nodes, const JobSpec& spec) {
   const Resources& want = spec.resources();
-  if (facts.gpus() < want.gpus_per_node() || facts.cpus() < want.cpus_per_node()) return false;
-  if (facts.memory_bytes() != 0 && facts.memory_bytes() < want.memory_bytes()) return false;
   const Placement& place = spec.placement();
+  if (nodes.empty()) return std::nullopt;
+  if (want.nodes() > nodes.size())
+    return fmt::format("resources.nodes: {} are asked for, the cluster has {}", want.nodes(), nodes.size());
   const auto has = [](const auto& list, const std::string& one) { return std::ranges::find(list, one) != list.end(); };
-  if (has(place.exclude(), facts.name())) return false;
-  if (!place.only().empty() && !has(place.only(), facts.name())) return false;
-  return std::ranges::all_of(place.require(), [&](const std::string& label) {
-    return has(facts.labels(), label) || has(node.labels(), label);
-  });
+  const auto labelled = [&](const NodeRecord& node, const std::string& label) {
+    return has(node.facts().labels(), label) || has(node.labels(), label);
+  };
+  for (const std::string& label : place.require())
+    if (std::ranges::none_of(nodes, [&](const NodeRecord* node) { return labelled(*node, label); }))
+      return fmt::format("placement.require: no node has the label '{}'", label);
+  for (const std::string& name : place.only())
+    if (std::ranges::none_of(nodes, [&](const NodeRecord* node) { return node->facts().name() == name; }))
+      return fmt::format("placement.only: there is no node '{}'", name);
+  // What the largest node has; 0 of memory: it is not known.
+  std::uint32_t gpus = 0, cpus = 0, fitting = 0;
+  std::uint64_t memory = 0;
+  for (const NodeRecord* node : nodes) {
+    const NodeFacts& facts = node->facts();
+    const std::uint64_t bytes = facts.memory_bytes() == 0 ? ~std::uint64_t{0} : facts.memory_bytes();
+    gpus = std::max(gpus, facts.gpus());
+    cpus = std::max(cpus, facts.cpus());
+    memory = std::max(memory, bytes);
+    const bool allowed =
+        !has(place.exclude(), facts.name()) && (place.only().empty() || has(place.only(), facts.name()));
+    const bool enough =
+        facts.gpus() >= want.gpus_per_node() && facts.cpus() >= want.cpus_per_node() && bytes >= want.memory_bytes();
+    if (allowed && enough &&
+        std::ranges::all_of(place.require(), [&](const auto& label) { return labelled(*node, label); }))
+      ++fitting;
+  }
+  if (want.gpus_per_node() > gpus)
+    return fmt::format("resources.gpus_per_node: {} are asked for, no node has more than {}", want.gpus_per_node(),
+                       gpus);
+  if (want.cpus_per_node() > cpus)
+    return fmt::format("resources.cpus_per_node: {} are asked for, no node has more than {}", want.cpus_per_node(),
+                       cpus);
+  if (want.memory_bytes() > memory)
+    return fmt::format("resources.memory: {} are asked for, no node has more than {}",
+                       format_byte_size(want.memory_bytes()), format_byte_size(memory));
+  if (fitting < want.nodes())
+    return fmt::format("resources.nodes: {} of {} nodes have all that this job asks for, it needs {}", fitting,
+                       nodes.size(), want.nodes());
+  return std::nullopt;
 }
 
 }  // namespace
@@ -50,14 +87,9 @@ Result<> Engine::check_description(const JobSpec& spec) const {
 
 // What no state of this cluster would allow is said now.
 Result<> Engine::check_possible(const JobSpec& spec, const Actor& actor) const {
-  std::uint32_t fitting = 0;
-  for (auto at = state_.nodes.begin(); at != state_.nodes.end() && fitting < spec.resources().nodes(); ++at)
-    fitting += fits(at->second.record, spec) ? 1 : 0;
-  if (!state_.nodes.empty() && fitting < spec.resources().nodes())
-    return fail(
-        Errc::kUnsupported,
-        fmt::format("resources.nodes: {} of {} nodes can be used by this job, it asks for {} (see `ffctl node ls`)",
-                    fitting, state_.nodes.size(), spec.resources().nodes()));
+  std::vector<const NodeRecord*> nodes;
+  for (const auto& [name, node] : state_.nodes) nodes.push_back(&node.record);
+  if (const auto why = impossible(nodes, spec)) return fail(Errc::kUnsupported, *why + " (see `ffctl node ls`)");
   for (const auto& [key, quota] : state_.quotas) {
     const bool own = key.user == actor.user || key.user == "*";
     const bool queue = key.queue == "*" || key.queue == spec.queue();

@@ -390,17 +390,34 @@ TEST(Engine, UsersControlTheirOwnJobs) {
 
 TEST(Engine, WhatCannotBeIsRefusedAtOnce) {
   World world(2);
-  const auto refused = [&](JobSpec spec, std::string_view because) {
+  const auto refused = [&](JobSpec spec, std::string_view because, Errc code = Errc::kInvalidArgument) {
     SubmitRequest request;
     *request.add_jobs() = std::move(spec);
     const auto result = world.engine.submit(request, kAlice, world.now);
     ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code(), code) << result.error().message();
     EXPECT_NE(result.error().message().find(because), std::string::npos) << result.error().message();
   };
   refused(spec_of("no spaces", 1), "name");
   JobSpec spec = spec_of("a", 1);
   spec.mutable_resources()->set_gpus_per_node(16);
-  refused(spec, "0 of 2 nodes");
+  refused(spec, "resources.gpus_per_node: 16 are asked for, no node has more than 8", Errc::kUnsupported);
+  refused(spec_of("a", 3), "resources.nodes: 3 are asked for, the cluster has 2", Errc::kUnsupported);
+  spec = spec_of("a", 1);
+  spec.mutable_placement()->add_require("infiniband");
+  refused(spec, "placement.require: no node has the label 'infiniband'", Errc::kUnsupported);
+  spec = spec_of("a", 1);
+  spec.mutable_placement()->add_only("n7");
+  refused(spec, "placement.only: there is no node 'n7'", Errc::kUnsupported);
+  spec = spec_of("a", 2);
+  spec.mutable_placement()->add_exclude("n0");
+  refused(spec, "resources.nodes: 1 of 2 nodes have all that this job asks for, it needs 2", Errc::kUnsupported);
+  spec = spec_of("a", 1);
+  spec.set_priority(static_cast<Priority>(42));
+  refused(spec, "priority: 42 is none of the known ones");
+  spec = spec_of("a", 1);
+  spec.mutable_run()->add_command("\xff");
+  refused(spec, "run.command: byte 0 is no UTF-8 text");
   spec = spec_of("a", 1);
   spec.mutable_run()->add_command(std::string(1 << 20, 'x'));
   refused(spec, "takes");
@@ -410,7 +427,7 @@ TEST(Engine, WhatCannotBeIsRefusedAtOnce) {
   spec = spec_of("a", 1);
   spec.add_depends()->set_job(99);
   spec.mutable_depends(0)->set_condition(Dependency::AFTER_OK);
-  refused(spec, "job 99");
+  refused(spec, "job 99", Errc::kNotFound);
   Quota quota;
   quota.set_user("*");
   quota.set_queue("*");
@@ -419,7 +436,7 @@ TEST(Engine, WhatCannotBeIsRefusedAtOnce) {
   ASSERT_TRUE(world.engine.set_quota(quota, false, kRoot, world.now));
   spec = spec_of("a", 2);
   spec.set_priority(HIGH);
-  refused(spec, "quota");
+  refused(spec, "resources.nodes: 2 is more than the quota of 1 nodes", Errc::kExhausted);
 }
 
 TEST(Engine, ARankThatCannotBeKilledDrainsItsNode) {
