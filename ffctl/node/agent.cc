@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -12,6 +13,8 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <set>
+#include <thread>
 
 #include "ffctl/node/check.hpp"
 #include "libcommon/base/file.hpp"
@@ -35,6 +38,10 @@ constexpr Duration kTickBusy = 50ms;                // while something runs: ste
 constexpr Duration kTickSuspending = 10ms;
 constexpr Duration kReportTimeout = 5s, kReportTimeoutLeast = 50ms;
 constexpr Duration kReportPause = 300ms;  // after a master that did not take one
+constexpr Duration kFolderEvery = 1s;
+constexpr std::uint64_t kFolderLeast = 16u << 20;  // or a twentieth of a small disk
+constexpr int kSweepRounds = 40;
+constexpr auto kSweepPause = std::chrono::milliseconds(25);
 constexpr std::size_t kClosedMax = 10'000;
 
 // Whose words count: who holds the cluster's key.
@@ -113,6 +120,8 @@ Task<Result<>> Agent::start() {
   FF_CO_TRY(prepare_folder());
   if (options_.cgroups) host_.cgroups = Cgroups::open(options_.name, options_.cgroup_base);
   load_attempts();
+  sweep();
+  look_at_folder(env_.now());
   FF_CO_TRY(server_.add(*this, member));
   FF_CO_TRY_ASSIGN(address_, co_await server_.listen(options_.listen));
   fill_facts();
@@ -164,6 +173,46 @@ void Agent::load_attempts() {
     }
     attempts_[*key] = std::make_shared<NodeAttempt>(host_, std::move(record));
   }
+}
+
+void Agent::sweep() {
+  std::set<std::string> known;
+  for (const auto& [key, attempt] : attempts_) known.insert(attempt->name());
+  for (const std::string& name : names_in(options_.folder + "/pages"))
+    if (parse_name(name) && !known.contains(name)) AgentPage::remove(host_.page_folder(name));
+  if (!host_.cgroups) return;
+  for (const std::string& name : names_in(host_.cgroups->folder())) {
+    if (!parse_name(name) || known.contains(name)) continue;
+    const std::string group = host_.cgroups->folder() + "/" + name;
+    Result<> removed;
+    for (int round = 0; round < kSweepRounds; ++round) {
+      Cgroups::kill(group);
+      if (removed = Cgroups::remove(group); removed) break;
+      std::this_thread::sleep_for(kSweepPause);
+    }
+    if (!removed) log::warn("{}, ignoring", removed.error().message());
+  }
+}
+
+// Before records and logs cannot be written any more.
+void Agent::look_at_folder(Time now) {
+  if (now < folder_again_) return;
+  folder_again_ = now + kFolderEvery;
+  struct statvfs info{};
+  if (::statvfs(options_.folder.c_str(), &info) != 0) {
+    folder_trouble_ = errno_error(options_.folder).message();
+    return;
+  }
+  const std::uint64_t total = std::uint64_t{info.f_blocks} * info.f_frsize;
+  const std::uint64_t left = std::uint64_t{::geteuid() == 0 ? info.f_bfree : info.f_bavail} * info.f_frsize;
+  // A little more before it is well again, so that it does not come and go.
+  const std::uint64_t least = std::min(kFolderLeast, total / 20);
+  const std::uint64_t wanted = folder_trouble_.empty() ? least : least + least / 2;
+  const bool was_well = folder_trouble_.empty();
+  folder_trouble_ = left >= wanted ? std::string()
+                                   : fmt::format("{}: the disk is full, {} MiB are wanted (make room)", options_.folder,
+                                                 (wanted >> 20) + 1);
+  if (was_well && !folder_trouble_.empty()) log::warn("{}, taking no jobs", folder_trouble_);
 }
 
 void Agent::fill_facts() {
@@ -221,6 +270,7 @@ std::string Agent::report_key() const {
 
 void Agent::tick() {
   const Time now = env_.now();
+  look_at_folder(now);
   for (const auto& [key, attempt] : attempts_) {
     if (!attempt->begun()) {
       if (!attempt->wanted()) {

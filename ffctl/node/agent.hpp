@@ -69,6 +69,9 @@ class Agent final : public AgentService {
 
   Result<> prepare_folder();
   void load_attempts();
+  // What an agent that died at the wrong moment has left beside the attempts.
+  void sweep();
+  void look_at_folder(runtime::Time now);
   void fill_facts();
   void apply_one(const DesiredAttempt& desired);
   void drop_unwanted(const ApplyRequest& request);
@@ -97,7 +100,8 @@ class Agent final : public AgentService {
   std::uint64_t instance_ = 0, sequence_ = 0;
   std::uint64_t epoch_ = 0, applied_epoch_ = 0, applied_sequence_ = 0;
   std::map<Key, std::shared_ptr<NodeAttempt>> attempts_;
-  std::string folder_trouble_;
+  std::string folder_trouble_;  // the node takes no jobs while there is one
+  runtime::Time folder_again_{};
   std::string reported_key_;
   runtime::Event kick_, news_;
   bool checking_ = false;

@@ -340,6 +340,49 @@ TEST(Agent, KeepsTheEndOfLongLogsAndFollowsThem) {
   });
 }
 
+TEST(Agent, ANodeWhoseDiskIsFullSaysSoAndIsWellAgain) {
+  AgentWorld world;
+  const std::string folder = world.temp.file("node");
+  ::mkdir(folder.c_str(), 0711);
+  if (::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=2m") != 0)
+    GTEST_SKIP() << "cannot mount a small file system (run it as root)";
+  const Defer unmount([&] { ::umount2(folder.c_str(), MNT_DETACH); });
+  world.run([folder](AgentWorld& w) -> Task<void> {
+    EXPECT_EQ(w.master.last.trouble(), "");
+    EXPECT_TRUE(co_await w.apply({AgentWorld::shell(40, "sleep 2; exit 6")}));
+    EXPECT_TRUE(co_await w.until_state(40, AttemptReport::RUNNING));
+    std::ofstream(folder + "/filler") << std::string(4u << 20, 'x');
+    EXPECT_TRUE(co_await w.until([](const NodeReport& report) { return holds(report.trouble(), "disk is full"); }));
+    // What runs ends as ever, also its end cannot be written down.
+    EXPECT_TRUE(co_await w.until_state(40, AttemptReport::CLEAN));
+    EXPECT_EQ(w.attempt(40).ranks(0).exit_code(), 6);
+    EXPECT_TRUE(co_await w.apply({AgentWorld::shell(41, "exit 0")}));
+    EXPECT_TRUE(co_await w.until([&](const NodeReport&) { return w.attempt(41).state() >= AttemptReport::CLEAN; }));
+    std::filesystem::remove(folder + "/filler");
+    EXPECT_TRUE(co_await w.until([](const NodeReport& report) { return report.trouble().empty(); }));
+  });
+}
+
+TEST(Agent, SweepsWhatAnAgentThatDiedHasLeft) {
+  AgentWorld world;
+  const std::string group = world.temp.file("groups") + "/ffnoded-n1";
+  std::filesystem::create_directories(group + "/9-1");
+  std::filesystem::create_directories(group + "/not-ours");
+  // What a folder needs to be taken for one of cgroups.
+  std::ofstream(group + "/cgroup.procs") << "";
+  std::filesystem::create_directories(world.temp.file("node/attempts/9-1"));
+  std::filesystem::create_directories(world.temp.file("node/pages/9-1"));
+  std::ofstream(world.temp.file("node/pages/9-1/control")) << "half";
+  world.extra = {"--cgroup", world.temp.file("groups")};
+  world.run([group](AgentWorld& w) -> Task<void> {
+    EXPECT_FALSE(std::filesystem::exists(group + "/9-1"));
+    EXPECT_TRUE(std::filesystem::exists(group + "/not-ours"));
+    EXPECT_FALSE(std::filesystem::exists(w.temp.file("node/attempts/9-1")));
+    EXPECT_FALSE(std::filesystem::exists(w.temp.file("node/pages/9-1")));
+    co_return;
+  });
+}
+
 TEST(Agent, AFullDiskHoldsNoRankUp) {
   AgentWorld world;
   const std::string folder = world.temp.file("node");
