@@ -108,7 +108,7 @@ void MasterChoice::add_to(cli::Command& command) {
                              .target = &cluster_,
                              .help = "file that says so, and how jobs are put to Slurm",
                              .value_name = "FILE",
-                             .environment = "FF_CLUSTER",
+                             .environment = "FF_CTL_CLUSTER",
                              .complete = "file"});
   command.options.push_back({.names = "--timeout",
                              .target = &timeout_,

@@ -245,7 +245,7 @@ class SameAnswersTest(unittest.TestCase):
             environment = base_environment(folder)
             environment['FF_LOCAL_DIR'] = folder + '/own'
             own = Ffctl(environment, folder)
-            own('up', '--local', '--nodes', 3)
+            own('up', '--local', '--nodes', 3, '--no-ffs')
             try:
                 ours = self.tell(own)
             finally:
