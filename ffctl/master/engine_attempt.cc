@@ -138,11 +138,7 @@ RankSummary Engine::summary(const JobEntry& entry) const {
     const AttemptReport& report = entry.sight->nodes[i].report;
     const Look at = look(entry, i);
     if (report.ranks().empty() || at >= Look::kLost) sum.all_zero = sum.all_saved = false;
-    // Ended by the end of its lease: as by a signal of ours.
-    if (report.fenced()) {
-      sum.all_zero = false;
-      sum.first_code = kKilledCode;
-    }
+    if (report.fenced()) sum.all_zero = false;
     for (const RankReport& rank : report.ranks()) {
       // Not by its checkpoints: also what is complete has made some.
       const bool saved = rank.state() == RankReport::SAVED || rank.left() || report.saved_ms() != 0;
@@ -154,6 +150,8 @@ RankSummary Engine::summary(const JobEntry& entry) const {
     }
   }
   if (const RankReport* const failed = first_failure(entry)) sum.first_code = failed->exit_code();
+  // Nobody failed, yet not all have ended well: on a node that is lost, or by the end of its lease. As by a signal.
+  if (sum.first_code == 0 && !sum.all_zero) sum.first_code = kKilledCode;
   // What was noted when the first one failed stands: others may have died of our own signals since.
   if (entry.attempt().exit_code() != 0) sum.first_code = entry.attempt().exit_code();
   return sum;

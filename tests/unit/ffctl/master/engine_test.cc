@@ -192,6 +192,20 @@ TEST(Engine, NothingOfASilentNodeIsOverBeforeItIsLost) {
   EXPECT_EQ(world.job(id).result(), STOPPED);
 }
 
+// Found by tests/e2e/ffctl_chaos_test.py: the job had failed, with exit code 0.
+TEST(Engine, ANodeThatIsLostDuringASuspensionFailsNothing) {
+  World world(2);
+  const auto id = world.submit(spec_of("a", 2, {"steps=1000"}));
+  world.run(300);
+  ASSERT_EQ(world.job(id).phase(), RUNNING);
+  ASSERT_TRUE(world.engine.preempt(id, 0, "for a test", world.now));
+  world.silent.insert("n1");
+  world.run(6000);
+  EXPECT_EQ(world.job(id).phase(), QUEUED) << world.job(id).reason();
+  EXPECT_EQ(world.job(id).attempts(0).cause(), PREEMPTED);
+  EXPECT_EQ(world.job(id).failures(), 0u);
+}
+
 TEST(Engine, WhatEndsWithItsLeaseHasLostItsNode) {
   World world(2);
   JobSpec spec = spec_of("a", 1, {"steps=1000"});
