@@ -20,7 +20,7 @@ cli::App app() {
                        ls_command(),      show_command(),    wait_command(),    logs_command(), stop_command(),
                        suspend_command(), resume_command(),  requeue_command(), hold_command(), release_command(),
                        prio_command(),    explain_command(), events_command(),  node_command(), status_command(),
-                       doctor_command(),  sim_command()};
+                       doctor_command(),  host_command(),    sim_command()};
   return app;
 }
 

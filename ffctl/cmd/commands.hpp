@@ -28,5 +28,6 @@ cli::Command status_command();
 cli::Command up_command();
 cli::Command down_command();
 cli::Command doctor_command();
+cli::Command host_command();
 
 }  // namespace ff::ctl

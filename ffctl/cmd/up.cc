@@ -15,6 +15,8 @@
 #include "ffctl/cluster/local_folder.hpp"
 #include "ffctl/cmd/choosing.hpp"
 #include "ffctl/cmd/commands.hpp"
+#include "ffctl/cmd/draining.hpp"
+#include "ffctl/cmd/hosts.hpp"
 #include "ffctl/cmd/text.hpp"
 #include "libcommon/base/deadline.hpp"
 #include "libcommon/base/duration.hpp"
@@ -29,7 +31,6 @@ using runtime::Task;
 
 namespace {
 
-constexpr const char* kDownReason = "ffctl down";
 constexpr auto kPoll = 50ms;
 constexpr auto kStopPatience = 10s;
 constexpr auto kFfsStopPatience = 20s;  // it gives its processes 15 s
@@ -38,7 +39,8 @@ constexpr std::int64_t kNodesDefault = 4, kFakeGpusDefault = 8;
 
 struct Options {
   cli::OutputOptions output;
-  std::string folder, policy;
+  std::string folder, policy, file;
+  std::vector<std::string> limit;
   bool local = false, fake_gpus = false, dry_run = false, no_ffs = false, purge = false, yes = false, force = false;
   std::int64_t nodes = 0, gpus = -1;
   cli::Duration within = 30s, grace = 60s, min_run = 5s;
@@ -92,15 +94,6 @@ Result<> still_run(const std::vector<DaemonCommand>& commands) {
   return {};
 }
 
-Task<Result<>> undrain(MasterSession& master, std::vector<std::string> nodes) {
-  if (nodes.empty()) co_return {};
-  ControlNodeRequest request;
-  request.set_verb(ControlNodeRequest::UNDRAIN);
-  for (std::string& node : nodes) request.add_nodes(std::move(node));
-  FF_CO_TRY(co_await master.ask(&MasterClient::control_node, std::move(request)));
-  co_return {};
-}
-
 // Until all nodes have reported since `started_ms`; those that `down` has drained are there again.
 Task<Result<int>> wait_ready(MasterSession& master, const LocalPlan& plan, const std::vector<DaemonCommand>& commands,
                              std::uint64_t started_ms, runtime::Duration within) {
@@ -148,9 +141,20 @@ Result<> wait_ffs(const LocalPlan& plan, const DaemonCommand& command, Deadline 
   }
 }
 
+HostsOptions hosts_options(const Options& o) {
+  return {
+      .file = o.file, .limit = o.limit, .within = o.within, .grace = o.grace, .dry_run = o.dry_run, .force = o.force};
+}
+
 Result<int> up(const Options& o) {
   FF_TRY_ASSIGN(const Format format, o.output.format());
-  if (!o.local) return fail(Errc::kInvalidArgument, "up: on which machines? (give --local for this one)");
+  if (!o.file.empty()) {
+    if (o.local || o.nodes != 0 || o.gpus >= 0 || o.fake_gpus || o.no_ffs || !o.policy.empty() || !o.folder.empty())
+      return fail(Errc::kInvalidArgument, "-f: the file says what is brought up (without options of --local)");
+    return up_hosts(hosts_options(o), format);
+  }
+  if (!o.limit.empty()) return fail(Errc::kInvalidArgument, "--limit: is for -f");
+  if (!o.local) return fail(Errc::kInvalidArgument, "up: on which machines? (give --local for this one, or -f FILE)");
   FF_TRY_ASSIGN(const std::string folder, local_folder(o.folder));
   std::optional<LocalLock> lock;
   if (!o.dry_run) {
@@ -194,46 +198,6 @@ Result<int> up(const Options& o) {
   }
   FF_TRY(print(table.render(format)));
   return cli::kExitOk;
-}
-
-struct Left {
-  std::vector<std::uint64_t> jobs;
-};
-
-// No job has an attempt any more; or those that have, after the time given.
-Task<Result<Left>> empty_nodes(MasterSession& master, runtime::Duration grace, bool force) {
-  FF_CO_TRY_ASSIGN(const ListNodesReply nodes, co_await master.ask(&MasterClient::list_nodes, ListNodesRequest()));
-  ControlNodeRequest drain;
-  drain.set_verb(ControlNodeRequest::DRAIN);
-  drain.set_preempt(true);
-  drain.set_text(kDownReason);
-  for (const NodeInfo& node : nodes.nodes())
-    if (!node.draining()) drain.add_nodes(node.facts().name());
-  if (!drain.nodes().empty()) FF_CO_TRY(co_await master.ask(&MasterClient::control_node, drain));
-  runtime::Time until = runtime::saturating_add(master.env().now(), grace);
-  bool forced = false;
-  for (;;) {
-    JobFilter filter;
-    for (const JobPhase phase : {STARTING, RUNNING, SUSPENDING, STOPPING}) filter.add_phases(phase);
-    FF_CO_TRY_ASSIGN(const std::vector<Job> jobs, co_await list_jobs(master, std::move(filter), true));
-    Left left;
-    for (const Job& job : jobs) left.jobs.push_back(job.id());
-    if (left.jobs.empty()) co_return left;
-    if (force && !forced) {
-      ControlRequest stop;
-      stop.set_verb(ControlRequest::STOP);
-      stop.set_force(true);
-      stop.set_reason(kDownReason);
-      for (const std::uint64_t job : left.jobs) stop.add_jobs(job);
-      FF_CO_TRY(co_await master.ask(&MasterClient::control, std::move(stop)));
-      forced = true;
-    } else if (master.env().now() >= until) {
-      std::vector<std::string> back(drain.nodes().begin(), drain.nodes().end());
-      FF_CO_TRY(co_await undrain(master, std::move(back)));
-      co_return left;
-    }
-    FF_CO_TRY(co_await runtime::sleep(kPoll));
-  }
 }
 
 Result<bool> confirmed(const Options& o, const std::string& folder) {
@@ -285,6 +249,12 @@ Result<int> end_jobs(const Options& o, const LocalPlan& plan) {
 }
 
 Result<int> down(const Options& o) {
+  if (!o.file.empty()) {
+    if (o.purge || !o.folder.empty())
+      return fail(Errc::kInvalidArgument,
+                  "-f: --purge and --dir are for the local cluster (delete folders on the hosts)");
+    return down_hosts(hosts_options(o));
+  }
   FF_TRY_ASSIGN(const std::string folder, local_folder(o.folder));
   const auto plan = load_plan(folder);
   if (!plan) {
@@ -342,6 +312,12 @@ cli::Command up_command() {
       "healthy.";
   command.options = {
       {.names = "--local", .target = &o.local, .help = "on this machine"},
+      {.names = "-f,--file",
+       .target = &o.file,
+       .help = "the cluster that this file describes, over ssh",
+       .value_name = "FILE",
+       .complete = "file"},
+      {.names = "--limit", .target = &o.limit, .help = "of -f: these hosts alone", .value_name = "HOST"},
       {.names = "-N,--nodes",
        .target = &o.nodes,
        .help = "nodes; 0: as many as it has, 4 of a new one",
@@ -368,8 +344,9 @@ cli::Command up_command() {
       folder_option(o)};
   o.output.add_to(command);
   command.examples = {{"ffctl up --local --nodes 4 --gpus-per-node 8 --fake-gpus", "a cluster to try things on"},
+                      {"ffctl up -f cluster.yaml --dry-run", "what would run on which host"},
                       {"ffctl up --local", "bring it back after `ffctl down`, or after a crash"}};
-  command.exit_codes = {{kExitNoMaster, "it was not ready in time"}};
+  command.exit_codes = {{cli::kExitFailed, "a host failed"}, {kExitNoMaster, "it was not ready in time"}};
   command.run = [options]() -> Result<int> { return up(*options); };
   return command;
 }
@@ -379,12 +356,18 @@ cli::Command down_command() {
   Options& o = *options;
   cli::Command command;
   command.name = "down";
-  command.summary = "Bring the local cluster down";
+  command.summary = "Bring a cluster down";
   command.description =
       "Jobs that run are asked to save, as when they are preempted, and go on after the next `ffctl up --local`. "
-      "Returns when no process of it is left; state and logs stay, unless --purge is given.";
+      "Returns when no process of it is left; state and logs stay, unless --purge is given. With --file the cluster of "
+      "that file, else the local one.";
   command.options = {
       folder_option(o),
+      {.names = "--file",
+       .target = &o.file,
+       .help = "the cluster that this file describes, over ssh",
+       .value_name = "FILE",
+       .complete = "file"},
       {.names = "--grace", .target = &o.grace, .help = "time that jobs have to end", .min = 0, .max = 86400},
       {.names = "-f,--force", .target = &o.force, .help = "kill jobs at once, for good"},
       {.names = "--purge", .target = &o.purge, .help = "delete its folder, with all jobs, logs and files"},
