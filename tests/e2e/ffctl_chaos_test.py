@@ -128,9 +128,13 @@ class Chaos:
             raise AssertionError(f'job {job}: {found["state"]} with {found["exit_code"]}, not {expected}: {found}')
         if found['exit_code'] != code:
             return
+        # Where the first rank that ends fails the job, the others are ended before their last step.
+        made = [len(self.c.steps(job, rank)) for rank in range(ranks)]
+        if (min(made) if code == 0 else max(made)) != steps:
+            raise AssertionError(f'job {job}: {made} steps, not {steps}')
         for rank in range(ranks):
             seen = self.c.steps(job, rank)
-            if [step for _, step in seen] != list(range(1, steps + 1)):
+            if [step for _, step in seen] != list(range(1, made[rank] + 1)):
                 raise AssertionError(f'job {job} rank {rank}: steps {seen}')
             if [a for a, _ in seen] != sorted(a for a, _ in seen):
                 raise AssertionError(f'job {job} rank {rank}: an earlier attempt wrote after a later one: {seen}')
