@@ -33,7 +33,7 @@ struct Options {
   cli::Duration switch_cost = 120s;
   cli::Duration tick = 60s;
   cli::Duration min_run = 15min;
-  cli::Duration level_service = 1h;
+  cli::Duration level_service = 8h;
   std::int64_t levels = sched::Policy().levels;
   bool groups = false;
   cli::OutputOptions output;
@@ -58,28 +58,30 @@ Result<std::vector<sim::TraceJob>> jobs_of(const Options& options, std::int64_t 
 
 report::Table table_of() {
   using report::Unit;
-  return report::Table("ff.sim/1", {{.key = "policy", .title = "POLICY"},
-                                    {.key = "wait_mean_ns", .title = "WAIT", .unit = Unit::kNanoseconds},
-                                    {.key = "wait_p50_ns", .title = "P50", .unit = Unit::kNanoseconds},
-                                    {.key = "wait_p95_ns", .title = "P95", .unit = Unit::kNanoseconds},
-                                    {.key = "wait_large_ns", .title = "8+ GPUS WAIT", .unit = Unit::kNanoseconds},
-                                    {.key = "completion_mean_ns", .title = "COMPLETION", .unit = Unit::kNanoseconds},
-                                    {.key = "slowdown_mean", .title = "SLOWDOWN"},
-                                    {.key = "preemptions", .title = "PREEMPTIONS"},
-                                    {.key = "occupancy_percent", .title = "OCCUPANCY", .unit = Unit::kPercent},
-                                    {.key = "goodput_percent", .title = "GOODPUT", .unit = Unit::kPercent},
-                                    {.key = "jobs", .title = "JOBS", .wide_only = true},
-                                    {.key = "never", .title = "TOO LARGE", .wide_only = true},
-                                    {.key = "passes", .title = "PASSES", .wide_only = true},
-                                    {.key = "end_ns", .title = "END", .unit = Unit::kNanoseconds, .wide_only = true}});
+  return report::Table("ff.sim/1",
+                       {{.key = "policy", .title = "POLICY"},
+                        {.key = "wait_mean_ns", .title = "WAIT", .unit = Unit::kNanoseconds},
+                        {.key = "wait_p50_ns", .title = "P50", .unit = Unit::kNanoseconds},
+                        {.key = "wait_p95_ns", .title = "P95", .unit = Unit::kNanoseconds},
+                        {.key = "wait_large_ns", .title = "8+ GPUS WAIT", .unit = Unit::kNanoseconds},
+                        {.key = "completion_mean_ns", .title = "COMPLETION", .unit = Unit::kNanoseconds},
+                        {.key = "completion_large_ns", .title = "8+ GPUS COMPLETION", .unit = Unit::kNanoseconds},
+                        {.key = "slowdown_mean", .title = "SLOWDOWN"},
+                        {.key = "preemptions", .title = "PREEMPTIONS"},
+                        {.key = "occupancy_percent", .title = "OCCUPANCY", .unit = Unit::kPercent},
+                        {.key = "goodput_percent", .title = "GOODPUT", .unit = Unit::kPercent},
+                        {.key = "jobs", .title = "JOBS", .wide_only = true},
+                        {.key = "never", .title = "TOO LARGE", .wide_only = true},
+                        {.key = "passes", .title = "PASSES", .wide_only = true},
+                        {.key = "end_ns", .title = "END", .unit = Unit::kNanoseconds, .wide_only = true}});
 }
 
 void add_row(report::Table& table, const std::string& policy, const sim::ReplayResult& r) {
   const auto time = [](double seconds) { return report::Cell(static_cast<std::int64_t>(seconds * 1e9)); };
   const auto count = [](std::uint64_t n) { return report::Cell(static_cast<std::int64_t>(n)); };
   table.add_row({policy, time(r.wait_mean_s), time(r.wait_p50_s), time(r.wait_p95_s), time(r.wait_large_mean_s),
-                 time(r.completion_mean_s), r.slowdown_mean, count(r.preemptions), r.occupancy * 100, r.goodput * 100,
-                 count(r.jobs), count(r.never), count(r.passes), time(r.end_s)});
+                 time(r.completion_mean_s), time(r.completion_large_mean_s), r.slowdown_mean, count(r.preemptions),
+                 r.occupancy * 100, r.goodput * 100, count(r.jobs), count(r.never), count(r.passes), time(r.end_s)});
 }
 
 Result<int> run(const Options& options) {

@@ -16,6 +16,7 @@ namespace {
 using sched::Ms;
 
 constexpr std::uint64_t kLookAgainMs = 5000;  // at what changes with time alone: slices, minimum runs, starvation
+constexpr std::uint64_t kLeaseMs = 60'000;    // for which nodes are kept for whom their job was preempted
 constexpr double kHalfLifeMs = 24.0 * 3600 * 1000;
 constexpr std::uint32_t kLabelBits = 64;
 constexpr std::uint64_t kOverdueMs = 60'000;  // that a job which has outrun its estimate is expected to take
@@ -210,6 +211,21 @@ void Scheduling::add_quotas(const Engine& engine, const Names& names, sched::Sna
   }
 }
 
+// What a preempted job has left goes to whom it left it for, if he has waited since before.
+void Scheduling::add_lease(const Engine& engine, const JobEntry& entry, std::uint64_t now, const Names& names,
+                           sched::Snapshot& snapshot) const {
+  if (entry.job().attempts().empty()) return;
+  const Attempt& last = *entry.job().attempts().rbegin();
+  if (last.preempted_for() == 0 || last.phase() != CLOSED || last.closed_ms() + kLeaseMs < now) return;
+  const JobEntry* const other = engine.job(last.preempted_for());
+  if (other == nullptr || other->job().phase() != QUEUED || other->job().phase_since_ms() > last.closed_ms()) return;
+  for (const std::string& node : last.nodes()) {
+    const auto at = std::ranges::lower_bound(names.nodes, node);
+    if (at != names.nodes.end() && *at == node)
+      snapshot.nodes[static_cast<std::size_t>(at - names.nodes.begin())].kept_for = last.preempted_for();
+  }
+}
+
 sched::Snapshot Scheduling::snapshot(const Engine& engine, std::uint64_t now, Names& names) const {
   sched::Snapshot out;
   out.now = static_cast<Ms>(now);
@@ -224,6 +240,7 @@ sched::Snapshot Scheduling::snapshot(const Engine& engine, std::uint64_t now, Na
     names.nodes.push_back(name);
     out.nodes.push_back(node_view(engine, node, names));
   }
+  for (const JobEntry* const entry : entries) add_lease(engine, *entry, now, names, out);
   const auto usable = static_cast<std::size_t>(
       std::ranges::count_if(out.nodes, [](const sched::NodeView& node) { return node.usable; }));
   out.jobs.reserve(entries.size());

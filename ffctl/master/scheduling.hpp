@@ -74,6 +74,8 @@ class Scheduling {
   sched::NodeView node_view(const Engine& engine, const NodeEntry& node, Names& names) const;
   sched::JobView job_view(const Engine& engine, const JobEntry& entry, std::uint64_t now, Names& names) const;
   sched::Request request(const Engine& engine, const JobSpec& spec, const Names& names) const;
+  void add_lease(const Engine& engine, const JobEntry& entry, std::uint64_t now, const Names& names,
+                 sched::Snapshot& snapshot) const;
   void add_quotas(const Engine& engine, const Names& names, sched::Snapshot& snapshot) const;
   void use(const Engine& engine, std::uint64_t now);
 

@@ -62,6 +62,7 @@ class Planner {
     put_in_order();
     std::uint32_t position = 0;
     for (const JobIndex j : queue_) {
+      apply_leases(j);
       Verdict verdict{.job = j, .position = ++position};
       decide(j, verdict);
       plan_.verdicts.push_back(verdict);
@@ -100,9 +101,16 @@ class Planner {
         if (slice_) may_be_victim(j);
       }
     }
+    take_leases();
     std::ranges::sort(victims_, [](const Victim& a, const Victim& b) {
       return std::tuple(a.cost_per_node, a.job) < std::tuple(b.cost_per_node, b.job);
     });
+    std::vector<Victim*> whole;
+    for (Victim& v : victims_) {
+      by_node_.push_back(&v);
+      (job(v.job).request.shares() ? by_part_ : whole).push_back(&v);
+    }
+    by_part_.insert(by_part_.end(), whole.begin(), whole.end());
   }
 
   void name_shape(JobIndex j) {
@@ -120,6 +128,35 @@ class Planner {
     bool now = false;
     Pool::Matching matching;
   };
+
+  // Nodes that were left for a job of the queue. What other jobs of its shape find, or do not find, says nothing of a
+  // job that nodes are, or were, left for.
+  void take_leases() {
+    std::map<std::uint64_t, JobIndex> meant;
+    for (const JobIndex e : ending_) meant.try_emplace(job(e).ending_for, kNone);
+    for (const NodeView& node : s_.nodes) meant.try_emplace(node.kept_for, kNone);
+    meant.erase(0);
+    if (meant.empty()) return;
+    for (const JobIndex j : queue_) {
+      const auto at = meant.find(job(j).id);
+      if (at == meant.end()) continue;
+      at->second = j;
+      shape_of_[j] = kNone;
+    }
+    for (NodeIndex i = 0; i < s_.nodes.size(); ++i) {
+      const auto at = meant.find(s_.nodes[i].kept_for);
+      if (at != meant.end() && at->second != kNone) leases_.emplace_back(i, at->second);
+    }
+  }
+
+  // Those of jobs that `next` does not outrank hold from here on.
+  void apply_leases(JobIndex next) {
+    std::erase_if(leases_, [&](const auto& lease) {
+      if (ranks_[next].above(ranks_[lease.second])) return false;
+      pool_.keep(lease.first, lease.second);
+      return true;
+    });
+  }
 
   // What this pass has learnt of a shape.
   struct Known {
@@ -384,10 +421,11 @@ class Planner {
     room.placed = fits();
     // From here on only what is given can change that.
     std::size_t good = room.placed ? 0 : pool_.count_good(request, asker);
-    for (auto v = victims_.begin(); !room.placed && v != victims_.end(); ++v) {
+    for (Victim* const v : request.shares() ? by_part_ : by_node_) {
+      if (room.placed) break;
       if (v->taken || !ranks_[j].above(ranks_[v->job])) continue;
       if (!own_user_too && job(j).user == job(v->job).user && job(j).tier == job(v->job).tier) continue;
-      room.victims.push_back(&*v);
+      room.victims.push_back(v);
       bool better = false;
       for (const Placed& p : job(v->job).held) {
         pool_.give(p);
@@ -497,7 +535,10 @@ class Planner {
   Pool pool_;
   std::vector<Rank> ranks_;
   std::vector<JobIndex> queue_, holders_, ending_;
-  std::vector<Victim> victims_;  // the cheapest first
+  std::vector<Victim> victims_;
+  // The cheapest first. For part of a node those that share theirs come before those that have whole nodes: the latter
+  // would leave most of what they had to others of no higher rank, and find no whole node again.
+  std::vector<Victim*> by_node_, by_part_;
   std::map<decltype(Rank().key()), std::size_t> victim_nodes_;
   std::map<std::uint64_t, std::uint32_t> running_of_array_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, double> quota_used_;  // by quota and user
@@ -505,6 +546,7 @@ class Planner {
   std::vector<ShapeId> shape_of_;  // by job; kNone: its own
   std::vector<Known> known_;       // by shape
   std::map<JobIndex, JobIndex> coming_for_;
+  std::vector<std::pair<NodeIndex, JobIndex>> leases_;  // that do not hold yet
 
   std::vector<NodeView> all_well_;
   std::unique_ptr<Pool> whole_, empty_;

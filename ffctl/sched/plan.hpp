@@ -7,8 +7,8 @@
 //            preemptor is placed whole; nobody preempts a job of his own in the same tier; nobody is preempted for a
 //            job that the order would put behind it, so that two jobs never evict each other in turn.
 // Freed      Nodes that jobs are leaving for a preemptor (JobView::ending_for), and the free ones that complete its
-//            set, are kept for it from pass to pass until the last of those jobs has left. From
-//            then on they go by the order: a job before it may take them.
+//            set, are kept for it from pass to pass; those that were left, as long as the caller says so
+//            (NodeView::kept_for). Only jobs of a higher rank (tier, then level) take them.
 // Order      Tier; then for kSlice those that starve, users below their share, level of service had; then the time of
 //            submission, then id. kFifo stops at the first job that cannot start. kEasy and kSlice let later jobs start
 //            that delay no reservation.

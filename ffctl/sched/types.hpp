@@ -25,8 +25,9 @@ struct NodeView {
   std::uint32_t gpus = 0;
   std::uint32_t cpus = 0;
   std::uint64_t memory_bytes = 0;
-  std::uint64_t labels = 0;  // interned: a bit each
-  bool usable = true;        // reports, and is neither drained nor draining
+  std::uint64_t labels = 0;    // interned: a bit each
+  bool usable = true;          // reports, and is neither drained nor draining
+  std::uint64_t kept_for = 0;  // id of a job that others have left it for a moment ago; 0: nobody's
 };
 
 struct Request {
@@ -109,12 +110,12 @@ struct Policy {
   std::uint32_t reservations = 1;       // of blocked jobs, which nobody may delay by going first
   Ms default_estimate = 24 * 3600'000;  // of jobs without one
   // kSlice only.
-  Ms level_service = 3600'000;     // service at which a job falls to level 1
-  std::uint32_t level_factor = 8;  // each further level begins at so many times the one before
+  Ms level_service = 8 * 3600'000;  // service at which a job falls to level 1: an hour of a node of 8 GPUs
+  std::uint32_t level_factor = 8;   // each further level begins at so many times the one before
   std::uint32_t levels = 2;
-  Ms starving = 24 * 3600'000;  // a job that has waited for so long is of level 0, and goes first in its tier
-  Ms min_run = 15 * 60'000;     // is not preempted before, nor before its own min_run
-  bool fair = true;             // users above their share come after those below
+  Ms starving = 4 * 3600'000;  // a job that has waited for so long is of level 0, and goes first in its tier
+  Ms min_run = 15 * 60'000;    // is not preempted before, nor before its own min_run
+  bool fair = true;            // users above their share come after those below
 };
 
 enum class Reason : std::uint8_t {

@@ -100,6 +100,8 @@ class Replay {
     within_ +=
         gpus(job) * static_cast<double>(std::clamp(last_submit(), job.running_since, event.at) - job.running_since);
     if (job.hold == Hold::kEnding) {
+      for (const sched::Placed& p : job.held) s_.nodes[p.node].kept_for = job.ending_for;
+      leases_ = true;
       job.hold = Hold::kQueued;
       job.held.clear();
       job.ending_for = 0;
@@ -117,7 +119,10 @@ class Replay {
     const TraceJob& about = trace_[courses_[j].trace];
     const double completion = static_cast<double>(at - about.submit);
     waits_.push_back(static_cast<double>(courses_[j].first_start - about.submit) / 1000);
-    if (about.gpus >= 8) large_waits_.push_back(waits_.back());
+    if (about.gpus >= 8) {
+      large_waits_.push_back(waits_.back());
+      large_completions_.push_back(completion / 1000);
+    }
     completion_ += completion / 1000;
     slowdown_ += std::max(1.0, completion / static_cast<double>(std::max(about.duration, kSlowdownBound)));
     useful_gpu_ms_ += gpus(s_.jobs[j]) * static_cast<double>(about.duration);
@@ -155,11 +160,21 @@ class Replay {
     job.hold = Hold::kRunning;
     job.held = start.nodes;
     job.running_since = now;
+    end_leases(job.id);
     const bool resumed = course.first_start >= 0;
     if (!resumed) course.first_start = now;
     course.resumes_at = now + (resumed ? options_.switch_cost - options_.switch_cost / 2 : 0);
     course.ends_at = course.resumes_at + course.work_left;
     events_.push({.at = course.ends_at, .trace = course.trace, .life = ++course.life});
+  }
+
+  void end_leases(std::uint64_t id) {
+    if (!leases_) return;
+    leases_ = false;
+    for (sched::NodeView& node : s_.nodes) {
+      if (node.kept_for == id) node.kept_for = 0;
+      leases_ = leases_ || node.kept_for != 0;
+    }
   }
 
   void preempt(JobIndex j, std::uint64_t by, Ms now) {
@@ -193,6 +208,7 @@ class Replay {
     result_.wait_p50_s = quantile(waits_, 0.5);
     result_.wait_p95_s = quantile(waits_, 0.95);
     result_.wait_large_mean_s = mean(large_waits_);
+    result_.completion_large_mean_s = mean(large_completions_);
     result_.completion_mean_s = completion_ / count;
     result_.slowdown_mean = slowdown_ / count;
     const double capacity =
@@ -211,7 +227,8 @@ class Replay {
   std::vector<Ms> service_before_ = std::vector<Ms>(place_.size());
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::size_t next_ = 0;
-  std::vector<double> waits_, large_waits_;
+  bool leases_ = false;
+  std::vector<double> waits_, large_waits_, large_completions_;
   double completion_ = 0, slowdown_ = 0, held_gpu_ms_ = 0, useful_gpu_ms_ = 0, within_ = 0;
   ReplayResult result_;
 };

@@ -32,9 +32,10 @@ struct ReplayResult {
   double wait_mean_s = 0, wait_p50_s = 0, wait_p95_s = 0;  // to the first start
   double wait_large_mean_s = 0;                            // of jobs of at least 8 GPUs
   double completion_mean_s = 0;
-  double slowdown_mean = 0;  // bounded
-  double occupancy = 0;      // GPU time held, of all until the last submission
-  double goodput = 0;        // of the GPU time held, what was not spent on switches
+  double completion_large_mean_s = 0;  // of jobs of at least 8 GPUs: what a policy gives small jobs may cost these
+  double slowdown_mean = 0;            // bounded
+  double occupancy = 0;                // GPU time held, of all until the last submission
+  double goodput = 0;                  // of the GPU time held, what was not spent on switches
   std::uint64_t preemptions = 0;
   std::uint64_t passes = 0;
   double end_s = 0;  // when the last job was done

@@ -184,7 +184,7 @@ TEST(Plan, TheSameUserIsNotPreemptedInTheSameTier) {
 TEST(Plan, LittleServiceGoesBeforeMuch) {
   Snapshot s = cluster(1);
   s.jobs = {wants(1, 1), wants(2, 1)};
-  s.jobs[0].service = 2 * kHour;
+  s.jobs[0].service = 20 * kHour;
   EXPECT_NE(start_of(checked(s, kSlicePolicy), 1), nullptr);
   EXPECT_NE(start_of(checked(s, kEasyPolicy), 0), nullptr);
 }
@@ -275,6 +275,59 @@ TEST(Plan, WhatIsBeingLeftForOneIsNotCountedOnByAnother) {
   const Plan p = checked(s, kSlicePolicy);
   ASSERT_EQ(p.preempts.size(), 1u);
   EXPECT_EQ(p.preempts[0].by, 2u);
+  EXPECT_EQ(p.preempts[0].victim, 1u);
+}
+
+// A victim's own user must not get by the order what he could not have got by preemption.
+TEST(Plan, WhatWasLeftForAJobIsKeptForIt) {
+  Snapshot s = cluster(2);
+  JobView victim = wants(1, 1, 3, 1);
+  victim.service = 10 * kHour;
+  s.jobs = {victim, wants(2, 2, 3, 1), wants(3, 2, 3, 2), wants(4, 1, 3, 3)};
+  s.nodes[0].kept_for = 3;
+  const Plan p = checked(s, kSlicePolicy);
+  EXPECT_NE(start_of(p, 2), nullptr);
+  EXPECT_EQ(start_of(p, 1), nullptr);
+  s.jobs[3].tier = 4;
+  s.jobs[3].request.nodes = 2;
+  EXPECT_NE(start_of(checked(s, kSlicePolicy), 3), nullptr) << "a higher rank takes what it needs";
+  s.jobs[3] = wants(4, 1, 3, 3);
+  s.nodes[0].kept_for = 77;
+  EXPECT_NE(start_of(checked(s, kSlicePolicy), 1), nullptr) << "whoever it was kept for has gone";
+}
+
+// What one job finds of the nodes that are being left for another says nothing of that one.
+TEST(Plan, AJobOfTheSameShapeDoesNotHideWhatIsBeingLeft) {
+  Snapshot s = cluster(3);
+  s.nodes[0].labels = s.nodes[1].labels = 1;
+  // 1 leaves node 0 for 3; node 2 has not the label that 2 and 3 want, so that preempting its job helps neither.
+  s.jobs = {runs(s, 1, {0}, 3, 9), runs(s, 5, {2}, 3, 8), wants(2, 2, 3, 1), wants(3, 2, 3, 2), wants(4, 1, 3, 3)};
+  s.jobs[0].hold = Hold::kEnding;
+  s.jobs[0].ending_for = 3;
+  s.jobs[1].service = 10 * kHour;
+  s.jobs[2].request.labels = s.jobs[3].request.labels = s.jobs[4].request.labels = 1;
+  s.jobs[4].service = 20 * kHour;
+  Policy policy = kSlicePolicy;
+  policy.reservations = 0;
+  const Plan p = checked(s, policy);
+  EXPECT_EQ(verdict_of(p, 3).reason, Reason::kPreempting);
+  EXPECT_EQ(start_of(p, 4), nullptr) << "the free node completes the set";
+}
+
+// A whole node that is broken up for one GPU is lost to the large job for as long as small ones come.
+TEST(Plan, PartOfANodeIsTakenFromThoseThatShare) {
+  Snapshot s = cluster(2);
+  s.jobs = {runs(s, 1, {0}, 2), wants(2, 1, 2), wants(3, 1, 3)};
+  JobView& sharer = s.jobs[1];
+  sharer.request = {.nodes = 1, .gpus = 8};
+  sharer.hold = Hold::kRunning;
+  sharer.held = {{.node = 1, .gpus = s.jobs[0].held[0].gpus, .whole = false}};
+  sharer.preemptible = true;
+  sharer.running_since = s.now - 10 * kHour;  // dearer than the other, by what it has not saved
+  s.jobs[0].running_since = s.now - kHour;
+  s.jobs[2].request.gpus = 1;
+  const Plan p = checked(s, kSlicePolicy);
+  ASSERT_EQ(p.preempts.size(), 1u);
   EXPECT_EQ(p.preempts[0].victim, 1u);
 }
 

@@ -109,6 +109,14 @@ TEST(Replay, APreemptionCostsWhatItIsSaidToCost) {
   EXPECT_NEAR(r.goodput, 1030.0 / 1050, 1e-9);
 }
 
+TEST(Replay, LargeJobsAreToldApart) {
+  const std::vector<TraceJob> trace = {{.submit = 0, .duration = 100'000, .gpus = 8},
+                                       {.submit = 1'000, .duration = 10'000, .gpus = 1}};
+  const ReplayResult r = replay(trace, pool(Kind::kFifo, 8));
+  EXPECT_DOUBLE_EQ(r.completion_large_mean_s, 100);
+  EXPECT_DOUBLE_EQ(r.completion_mean_s, (100 + 109) / 2.0);
+}
+
 TEST(Replay, JobsLargerThanTheClusterAreCountedAndLeftOut) {
   const std::vector<TraceJob> trace = {{.duration = 1000, .gpus = 9}, {.submit = 1, .duration = 1000, .gpus = 8}};
   const ReplayResult r = replay(trace, {.nodes = 1});
