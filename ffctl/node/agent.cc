@@ -118,7 +118,7 @@ Agent::~Agent() = default;
 
 Task<Result<>> Agent::start() {
   FF_CO_TRY(prepare_folder());
-  if (options_.cgroups) host_.cgroups = Cgroups::open(options_.name, options_.cgroup_base);
+  FF_CO_TRY(open_cgroups());
   load_attempts();
   sweep();
   look_at_folder(env_.now());
@@ -173,6 +173,17 @@ void Agent::load_attempts() {
     }
     attempts_[*key] = std::make_shared<NodeAttempt>(host_, std::move(record));
   }
+}
+
+// Named after the folder too: what is swept there must not be another agent's, and nodes of two clusters on one machine
+// have the same names.
+Result<> Agent::open_cgroups() {
+  if (!options_.cgroups) return {};
+  struct stat info{};
+  if (::stat(options_.folder.c_str(), &info) != 0) return fail(errno_error(options_.folder));
+  host_.cgroups =
+      Cgroups::open(fmt::format("{}-{:x}-{:x}", options_.name, info.st_dev, info.st_ino), options_.cgroup_base);
+  return {};
 }
 
 void Agent::sweep() {

@@ -70,6 +70,7 @@ class Agent final : public AgentService {
   Result<> prepare_folder();
   void load_attempts();
   // What an agent that died at the wrong moment has left beside the attempts.
+  Result<> open_cgroups();
   void sweep();
   void look_at_folder(runtime::Time now);
   void fill_facts();

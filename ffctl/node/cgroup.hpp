@@ -1,6 +1,7 @@
 // cgroup v2, where this process may make groups: limits for an attempt, and the sure way to find and kill all of it.
 //
-// Layout    BASE/ffnoded-NAME/JOB-ATTEMPT. BASE: where this process is, or where it was told to be.
+// Layout    BASE/ffnoded-NAME/JOB-ATTEMPT, NAME of one agent alone. BASE: where this process is, or where it was told
+//           to be.
 // Errors    As of the file system. Threads  any; calls are short writes into cgroupfs.
 #pragma once
 

@@ -1,4 +1,5 @@
 // The agent as its master sees it: a real ffnoded, real ranks.
+#include <fmt/core.h>
 #include <sys/mount.h>
 
 #include <algorithm>
@@ -365,16 +366,22 @@ TEST(Agent, ANodeWhoseDiskIsFullSaysSoAndIsWellAgain) {
 
 TEST(Agent, SweepsWhatAnAgentThatDiedHasLeft) {
   AgentWorld world;
-  const std::string group = world.temp.file("groups") + "/ffnoded-n1";
+  std::filesystem::create_directories(world.temp.file("node/attempts/9-1"));
+  struct stat node{};
+  ASSERT_EQ(::stat(world.temp.file("node").c_str(), &node), 0);
+  const std::string group = world.temp.file("groups") + fmt::format("/ffnoded-n1-{:x}-{:x}", node.st_dev, node.st_ino);
+  // The node of another cluster on this machine has the same name.
+  const std::string other = world.temp.file("groups") + "/ffnoded-n1-1-1/9-1";
+  std::filesystem::create_directories(other);
   std::filesystem::create_directories(group + "/9-1");
   std::filesystem::create_directories(group + "/not-ours");
   // What a folder needs to be taken for one of cgroups.
   std::ofstream(group + "/cgroup.procs") << "";
-  std::filesystem::create_directories(world.temp.file("node/attempts/9-1"));
   std::filesystem::create_directories(world.temp.file("node/pages/9-1"));
   std::ofstream(world.temp.file("node/pages/9-1/control")) << "half";
   world.extra = {"--cgroup", world.temp.file("groups")};
-  world.run([group](AgentWorld& w) -> Task<void> {
+  world.run([group, other](AgentWorld& w) -> Task<void> {
+    EXPECT_TRUE(std::filesystem::exists(other));
     EXPECT_FALSE(std::filesystem::exists(group + "/9-1"));
     EXPECT_TRUE(std::filesystem::exists(group + "/not-ours"));
     EXPECT_FALSE(std::filesystem::exists(w.temp.file("node/attempts/9-1")));
