@@ -148,6 +148,6 @@ class UpTest(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    FFCTL, FFS = sys.argv[1], sys.argv[2]
+    FFCTL, FFS = map(os.path.abspath, sys.argv[1:3])
     del sys.argv[1:3]
     unittest.main()
