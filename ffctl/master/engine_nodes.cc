@@ -5,6 +5,7 @@
 
 #include "ffctl/job/check.hpp"
 #include "ffctl/master/engine.hpp"
+#include "ffctl/master/sentence.hpp"
 #include "libcommon/net/address.hpp"
 
 namespace ff::ctl {
@@ -83,7 +84,7 @@ Result<> Engine::report(const NodeReport& report, std::uint64_t now) {
   node.report_sequence = report.sequence();
   node.applied_epoch = report.applied_epoch();
   node.applied_sequence = report.applied_sequence();
-  node.trouble = report.trouble().substr(0, 1024);
+  node.trouble = sentence(report.trouble());
   // It has missed the last order.
   if (node.applied_epoch != epoch_ || node.applied_sequence < node.wanted_sequence) dirty_nodes_.insert(name);
 
@@ -128,8 +129,7 @@ void Engine::look_for_leftovers(NodeEntry& node, const NodeReport& report) {
       continue;
     node.leftovers = true;
     if (one.state() == AttemptReport::UNCLEAN && !node.record.draining())
-      drain_node(node, fmt::format("job {} was not cleaned up: {}", one.job(), one.trouble().substr(0, 1024)),
-                 "master");
+      drain_node(node, fmt::format("job {} was not cleaned up: {}", one.job(), sentence(one.trouble())), "master");
     else
       dirty_nodes_.insert(report.facts().name());
   }
@@ -259,12 +259,12 @@ void Engine::node_checked(const std::string& name, int exit_code, const std::str
   NodeEntry* const node = find_node(name);
   if (node == nullptr) return;
   node->checking = false;
-  node->record.set_last_check(fmt::format("{}{}{}", exit_code == 0 ? "passed" : "failed", summary.empty() ? "" : ": ",
-                                          summary.substr(0, 1024)));
+  node->record.set_last_check(
+      fmt::format("{}{}{}", exit_code == 0 ? "passed" : "failed", summary.empty() ? "" : ": ", sentence(summary)));
   node->record.set_last_check_ms(now_);
   touched_nodes_.insert(name);
   event("checked", nullptr, name, "master", node->record.last_check());
-  if (exit_code != 0) drain_node(*node, "check failed: " + summary.substr(0, 1024), "check");
+  if (exit_code != 0) drain_node(*node, "check failed: " + sentence(summary), "check");
   plan_needed_ = true;
   flush();
 }
@@ -277,7 +277,7 @@ Result<> Engine::control_node(const std::string& name, const ControlNodeRequest&
   if (node == nullptr) return fail(Errc::kNotFound, fmt::format("node {}: is not known", name));
   switch (request.verb()) {
     case ControlNodeRequest::DRAIN: {
-      drain_node(*node, request.text().empty() ? "no reason given" : request.text().substr(0, 1024), actor.user);
+      drain_node(*node, request.text().empty() ? "no reason given" : sentence(request.text()), actor.user);
       const std::set<std::uint64_t> jobs = request.preempt() ? node->jobs : std::set<std::uint64_t>();
       for (const std::uint64_t id : jobs) {
         JobEntry& one = entry(id);
@@ -293,7 +293,7 @@ Result<> Engine::control_node(const std::string& name, const ControlNodeRequest&
       node->record.clear_drain_reason();
       node->record.clear_drained_by();
       touched_nodes_.insert(name);
-      event("undrained", nullptr, name, actor.user, request.text().substr(0, 1024));
+      event("undrained", nullptr, name, actor.user, sentence(request.text()));
       break;
     case ControlNodeRequest::ADD_LABEL:
     case ControlNodeRequest::REMOVE_LABEL: {

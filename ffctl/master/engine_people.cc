@@ -8,6 +8,7 @@
 #include "ffctl/job/check.hpp"
 #include "ffctl/job/words.hpp"
 #include "ffctl/master/engine.hpp"
+#include "ffctl/master/sentence.hpp"
 #include "libcommon/base/byte_size.hpp"
 
 namespace ff::ctl {
@@ -173,7 +174,7 @@ Result<std::vector<std::uint64_t>> Engine::submit(const SubmitRequest& request, 
 }
 
 Result<> Engine::hold_or_stop(JobEntry& entry, const ControlOrder& order, const Actor& actor) {
-  const std::string because = order.reason.empty() ? "" : ": " + order.reason.substr(0, 1024);
+  const std::string because = order.reason.empty() ? "" : ": " + order.reason;
   const JobPhase phase = entry.job().phase();
   const auto wrong_phase = [&](const char* what) {
     return fail(Errc::kInvalidArgument,
@@ -295,7 +296,9 @@ Result<> Engine::control(std::uint64_t id, const ControlOrder& order, const Acto
     event("priority", &entry, "", actor.user, priority_text(order.priority));
     plan_needed_ = true;
   } else {
-    done = hold_or_stop(entry, order, actor);
+    ControlOrder bounded = order;
+    bounded.reason = sentence(order.reason);
+    done = hold_or_stop(entry, bounded, actor);
   }
   flush();
   return done;

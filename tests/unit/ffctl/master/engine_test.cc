@@ -393,6 +393,21 @@ TEST(Engine, AllOrNoneOfASubmission) {
   EXPECT_TRUE(world.engine.state().jobs.empty());
 }
 
+TEST(Engine, WordsOfPeopleAreCutBetweenCharacters) {
+  World world(1);
+  world.schedule = false;
+  const auto id = world.submit(spec_of("a", 1));
+  const std::string reason = std::string(1023, 'x') + "\u00e9";
+  ASSERT_TRUE(
+      world.engine.control(id, {.verb = ControlRequest::HOLD, .priority = {}, .reason = reason}, kAlice, world.now));
+  ControlNodeRequest drain;
+  drain.set_verb(ControlNodeRequest::DRAIN);
+  drain.set_text(reason);
+  ASSERT_TRUE(world.engine.control_node("n0", drain, kRoot, world.now));
+  EXPECT_EQ(difference(records_of(world.read()), records_of(world.engine.state())), "");
+  EXPECT_EQ(world.engine.state().nodes.at("n0").record.drain_reason(), std::string(1023, 'x'));
+}
+
 TEST(Engine, UsersControlTheirOwnJobs) {
   World world(1);
   const auto id = world.submit(spec_of("a", 1, {"steps=1000"}));
