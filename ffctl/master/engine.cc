@@ -15,6 +15,7 @@ constexpr std::uint64_t kHousekeeping = 0;  // in place of a job
 constexpr std::uint64_t kHousekeepingMs = 1000;
 constexpr std::uint64_t kDayMs = 24ull * 3600 * 1000;
 constexpr std::size_t kTrimAtOnce = 64;  // records
+constexpr std::size_t kEventRecordBytes = 256u << 10;
 
 }  // namespace
 
@@ -102,14 +103,19 @@ void Engine::flush() {
   for (const std::string& name : touched_nodes_)
     if (const auto found = state_.nodes.find(name); found != state_.nodes.end())
       change.writes.push_back({node_key(name), encode(found->second.record)});
-  if (!new_events_.empty()) {
+  // Several records where one would exceed what stores take.
+  for (std::size_t at = 0; at < new_events_.size();) {
     EventRecord record;
-    for (const Event& event : new_events_) *record.add_events() = event;
-    state_.event_records.push_back(new_events_.front().id());
-    change.writes.push_back({events_key(new_events_.front().id()), encode(record)});
-    for (Event& event : new_events_) state_.events.push_back(std::move(event));
-    new_events_.clear();
+    const std::uint64_t first = new_events_[at].id();
+    for (std::size_t bytes = 0; at < new_events_.size() && bytes < kEventRecordBytes; ++at) {
+      *record.add_events() = new_events_[at];
+      bytes += new_events_[at].ByteSizeLong();
+    }
+    state_.event_records.push_back(first);
+    change.writes.push_back({events_key(first), encode(record)});
   }
+  for (Event& event : new_events_) state_.events.push_back(std::move(event));
+  new_events_.clear();
   touched_jobs_.clear();
   touched_specs_.clear();
   touched_blobs_.clear();
@@ -281,12 +287,18 @@ void Engine::evaluate_waiting(JobEntry& entry) {
   }
 }
 
+// One after another: what is refused wakes others in turn, and chains may be longer than a stack is deep.
 void Engine::wake_dependents(std::uint64_t job) {
-  const auto found = dependents_.find(job);
-  if (found == dependents_.end()) return;
-  const std::set<std::uint64_t> waiting = found->second;
-  for (const std::uint64_t id : waiting)
-    if (JobEntry& one = entry(id); one.job().phase() == DEPENDS) evaluate_waiting(one);
+  woken_.push_back(job);
+  if (woken_.size() > 1) return;  // whoever began goes on
+  while (!woken_.empty()) {
+    if (const auto found = dependents_.find(woken_.front()); found != dependents_.end()) {
+      const std::set<std::uint64_t> waiting = found->second;
+      for (const std::uint64_t id : waiting)
+        if (JobEntry& one = entry(id); one.job().phase() == DEPENDS) evaluate_waiting(one);
+    }
+    woken_.pop_front();
+  }
 }
 
 // A job without an attempt, or whose attempt was just closed, is done.

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -197,6 +198,7 @@ class Engine {
   std::set<std::pair<std::uint64_t, std::uint64_t>> timers_;  // when, job (0: nodes and tidying)
   std::set<std::pair<std::uint64_t, std::uint64_t>> done_;    // when, job
   std::map<std::uint64_t, std::set<std::uint64_t>> dependents_;
+  std::deque<std::uint64_t> woken_;  // jobs whose dependents are being looked at; else empty
   std::map<std::string, std::vector<std::uint64_t>> requests_;
   std::set<std::string> dirty_nodes_;
 

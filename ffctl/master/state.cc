@@ -130,6 +130,8 @@ Result<> read_record(std::string_view key, std::string_view value, State& state)
     if (kind == 'e') {
       EventRecord record;
       FF_TRY(decode(key, value, record));
+      // Of a submission that was not stored whole: others have taken its place.
+      if (!state.events.empty() && number <= state.events.back().id()) return {};
       state.event_records.push_back(number);
       for (Event& event : *record.mutable_events()) state.events.push_back(std::move(event));
       return {};

@@ -4,7 +4,8 @@
 //            of each node, quota and batch of events one; a header. A change is the records that it touches, with their
 //            new values: reading the store at any moment gives the state after the last change that was committed.
 // Creation   Jobs from header.next_job on were not submitted, whatever records there are of them: so a submission of
-//            any number of jobs is whole or not there although its records fill several transactions.
+//            any number of jobs is whole or not there although its records fill several transactions. Nor did events
+//            from header.next_event on happen, nor those of a record that begins within another's.
 // Light      In memory a job's description is without environment and script, which only its nodes need: they are kept
 //            as bytes. 50,000 jobs take some 150 MB.
 // Not stored What nodes have reported: they report it again.

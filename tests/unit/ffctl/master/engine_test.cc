@@ -68,6 +68,7 @@ struct World {
   void store(Change change) {
     for (Write& write : change.writes) {
       if (write.value) {
+        EXPECT_LE(write.value->size(), 1u << 20) << kv::printable_key(write.key);  // what etcd takes
         records[write.key] = *write.value;
       } else {
         records.erase(write.key);
@@ -391,6 +392,50 @@ TEST(Engine, AllOrNoneOfASubmission) {
   *request.add_jobs() = spec_of("b", 5);  // more nodes than there are
   EXPECT_FALSE(world.engine.submit(request, kAlice, world.now));
   EXPECT_TRUE(world.engine.state().jobs.empty());
+}
+
+TEST(Engine, ALongChainOfDependentsIsRefusedWhole) {
+  World world(1);
+  world.schedule = false;
+  constexpr int kJobs = 50'000;
+  JobSpec spec = spec_of("a", 1);
+  const auto first = world.submit(spec);
+  auto last = first;
+  for (int i = 1; i < kJobs; ++i) {
+    spec.clear_depends();
+    Dependency& on = *spec.add_depends();
+    on.set_condition(Dependency::AFTER_OK);
+    on.set_job(last);
+    last = world.submit(spec);
+  }
+  ASSERT_TRUE(world.control(first, ControlRequest::STOP));
+  EXPECT_EQ(world.job(last).phase(), DONE);
+  EXPECT_EQ(world.job(last).result(), REFUSED);
+  EXPECT_EQ(difference(records_of(world.read()), records_of(world.engine.state())), "");
+}
+
+TEST(Engine, EventsOfASubmissionThatWasNotStoredAreNotThereLater) {
+  World world(1);
+  world.schedule = false;
+  SubmitRequest request;
+  for (int i = 0; i < 20'000; ++i) *request.add_jobs() = spec_of("a", 1);
+  const auto before = world.records;
+  ASSERT_TRUE(world.engine.submit(request, kAlice, world.now));
+  // The master dies before the transaction that has the header.
+  auto left = std::exchange(world.records, before);
+  std::erase_if(left, [&](const auto& one) { return one.first == kHeaderKey; });
+  ASSERT_GT(std::ranges::count_if(left, [](const auto& one) { return one.first[0] == 'e'; }), 2);
+  for (const auto& [key, value] : left) world.records.emplace(key, value);
+  world.crash();
+  EXPECT_TRUE(world.engine.state().jobs.empty());
+  request.clear_jobs();
+  // Several events in each record, so that theirs do not begin where those did.
+  for (int i = 0; i < 7; ++i) *request.add_jobs() = spec_of("b", 1);
+  for (int i = 0; i < 3000; ++i) ASSERT_TRUE(world.engine.submit(request, kAlice, world.now));
+  world.crash();
+  std::uint64_t last = 0;
+  for (const Event& event : world.engine.state().events) ASSERT_EQ(event.id(), ++last);
+  EXPECT_EQ(difference(records_of(world.read()), records_of(world.engine.state())), "");
 }
 
 TEST(Engine, WordsOfPeopleAreCutBetweenCharacters) {
