@@ -223,13 +223,13 @@ Task<void> Master::stop_senders() {
   senders_.clear();
 }
 
-Task<void> Master::check_node(std::string node, std::string level, std::shared_ptr<runtime::Event> done) {
+Task<void> Master::check_node(std::string node, std::string level, std::shared_ptr<NodeCheck> check) {
   RunCheckRequest request;
   request.set_level(level);
   Result<RunCheckReply> reply = fail(Errc::kUnavailable, "not reached");
   if (const auto client = client_of(node)) {
     AgentClient agent(**client);
-    reply = co_await agent.run_check(request, {.timeout = 30min, .attempts = 1});
+    reply = co_await agent.run_check(request, {.timeout = 30min, .attempts = 1, .wait_for_connection = false});
   } else {
     reply = fail(client.error());
   }
@@ -241,7 +241,8 @@ Task<void> Master::check_node(std::string node, std::string level, std::shared_p
     }
     kick();
   }
-  done->set();
+  if (!reply) check->error = std::move(reply).error();
+  check->done.set();
 }
 
 Task<Result<ReportReply>> Master::Reports::report(rpc::ServerCall&, const NodeReport& request) {

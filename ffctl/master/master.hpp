@@ -14,8 +14,7 @@
 //            that. If storing fails, the lease is given up, the state read anew, and until then nothing is answered.
 // Reads      From memory; they never wait for writes. What ends a long poll is stored before it is told.
 // Passes     At once when the last one is longer ago than `coalesce`; else when it is.
-// Who asks   Over a Unix socket without the cluster key: the user that the kernel names, who may name others only as
-//            root or as the daemon's user. With the key: whoever the request names.
+// Who asks   actor.hpp. Everybody may see what jobs there are; their variables, scripts and state are their owner's.
 // Errors     kUnavailable "not the leader (NAME is)"; what people ask for wrongly, with a sentence.
 // Threads    Those of the Env, which outlives it, as does the store.
 #pragma once
@@ -27,6 +26,7 @@
 #include <optional>
 #include <string>
 
+#include "ffctl/master/actor.hpp"
 #include "ffctl/master/engine.hpp"
 #include "ffctl/master/journal.hpp"
 #include "ffctl/master/scheduling.hpp"
@@ -114,7 +114,11 @@ class Master final : public MasterService {
   runtime::Task<void> stop_senders();
   // kUnavailable while no address of the node is known.
   Result<std::shared_ptr<rpc::Client>> client_of(const std::string& node);
-  runtime::Task<void> check_node(std::string node, std::string level, std::shared_ptr<runtime::Event> done);
+  struct NodeCheck {
+    runtime::Event done;
+    std::optional<Error> error;  // it could not be made, or nobody knows how it went
+  };
+  runtime::Task<void> check_node(std::string node, std::string level, std::shared_ptr<NodeCheck> check);
 
   std::uint64_t now_ms() const;
   Result<> check_leads() const;
@@ -127,6 +131,7 @@ class Master final : public MasterService {
   runtime::Env& env_;
   kv::KvStore& store_;
   const MasterOptions options_;
+  const UserNames user_names_ = system_user_names();
   Reports reports_{*this};
   Scheduling scheduling_;
   Journal journal_;

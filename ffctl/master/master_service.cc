@@ -23,7 +23,8 @@ constexpr int kListMax = 100'000;  // of ids in one request
 constexpr std::size_t kProcessNodesMax = 64;
 
 Task<Result<>> wait_for(runtime::WaitQueue& queue) { co_return co_await queue.wait(); }
-Task<Result<>> wait_for(std::shared_ptr<runtime::Event> event) { co_return co_await event->wait(); }
+// The pointer keeps the event.
+Task<Result<>> wait_for(runtime::Event& event, std::shared_ptr<void>) { co_return co_await event.wait(); }
 
 template <class List, class T>
 bool contains(const List& list, const T& one) {
@@ -49,19 +50,17 @@ bool matches(const JobEntry& entry, const JobFilter& filter) {
   return std::ranges::all_of(filter.labels(), [&](const std::string& label) { return has_label(entry.spec, label); });
 }
 
+// What programs are given and keep is their owner's: variables hold passwords and tokens.
+void hide_secrets(Job& job) {
+  job.mutable_spec()->mutable_run()->clear_environment();
+  job.mutable_spec()->mutable_run()->clear_script();
+  job.clear_state();
+}
+
 }  // namespace
 
 Result<Actor> Master::actor_of(const rpc::ServerCall& call, const Caller& caller) const {
-  Actor actor{.user = caller.user(), .uid = caller.uid(), .gid = caller.gid()};
-  const net::PeerIdentity& peer = call.peer();
-  if (peer.local && !peer.authenticated) {
-    const bool trusted = peer.local->uid == 0 || peer.local->uid == options_.uid;
-    if (!trusted && caller.uid() != peer.local->uid)
-      return fail(Errc::kPermission,
-                  fmt::format("caller: says that it is user {}, and is user {}", caller.uid(), peer.local->uid));
-  }
-  actor.admin = actor.uid == 0 || actor.uid == options_.uid;
-  return actor;
+  return ctl::actor_of(call.peer(), caller, options_.uid, user_names_);
 }
 
 Result<const JobEntry*> Master::find_job(std::uint64_t id) const {
@@ -88,8 +87,9 @@ Task<Result<SubmitReply>> Master::submit(rpc::ServerCall& call, const SubmitRequ
   co_return reply;
 }
 
-Task<Result<ListJobsReply>> Master::list_jobs(rpc::ServerCall&, const ListJobsRequest& request) {
+Task<Result<ListJobsReply>> Master::list_jobs(rpc::ServerCall& call, const ListJobsRequest& request) {
   FF_CO_TRY(check_leads());
+  FF_CO_TRY_ASSIGN(const Actor actor, actor_of(call, request.caller()));
   ListJobsReply reply;
   const JobFilter& filter = request.filter();
   if (filter.ids_size() > kListMax) co_return fail(Errc::kInvalidArgument, "filter: too many ids");
@@ -107,6 +107,7 @@ Task<Result<ListJobsReply>> Master::list_jobs(rpc::ServerCall&, const ListJobsRe
     }
     Job& job = *reply.add_jobs();
     job = entry.full_job(request.brief());
+    if (!Engine::check_owner(entry, actor)) hide_secrets(job);
     bytes += job.ByteSizeLong();
     return true;
   };
@@ -147,10 +148,14 @@ Task<Result<WaitJobsReply>> Master::wait_jobs(rpc::ServerCall& call, const WaitJ
     if (reply.reached() || env_.now() >= until) {
       // Before it is told.
       std::size_t bytes = 0;
+      bool failed = false;
       for (const std::uint64_t id : request.jobs()) {
-        if (bytes >= kReplyBytesMax) break;
         const JobEntry* const entry = engine_.job(id);
         if (entry == nullptr) continue;
+        // The first that did not succeed is always told: as it ended, so does who waits.
+        const bool first_failed = !failed && entry->job().phase() == DONE && entry->job().result() != SUCCEEDED;
+        failed = failed || first_failed;
+        if (bytes >= kReplyBytesMax && !first_failed) continue;
         *reply.add_jobs() = entry->full_job(true);
         bytes += reply.jobs(reply.jobs_size() - 1).ByteSizeLong();
       }
@@ -264,7 +269,7 @@ Task<Result<ControlNodeReply>> Master::control_node(rpc::ServerCall& call, const
   FF_CO_TRY(check_leads());
   FF_CO_TRY_ASSIGN(const Actor actor, actor_of(call, request.caller()));
   ControlNodeReply reply;
-  std::vector<std::pair<int, std::shared_ptr<runtime::Event>>> checks;
+  std::vector<std::pair<int, std::shared_ptr<NodeCheck>>> checks;
   for (const std::string& name : request.nodes()) {
     ControlNodeReply::One& one = *reply.add_nodes();
     one.set_node(name);
@@ -282,7 +287,7 @@ Task<Result<ControlNodeReply>> Master::control_node(rpc::ServerCall& call, const
         done = fail(Errc::kUnavailable, fmt::format("node {}: is busy (drain it, and wait for its jobs)", name));
       } else {
         engine_.node_checking(name, true);
-        checks.emplace_back(reply.nodes_size() - 1, std::make_shared<runtime::Event>());
+        checks.emplace_back(reply.nodes_size() - 1, std::make_shared<NodeCheck>());
         leading_->spawn(check_node(name, level, checks.back().second));
       }
     } else {
@@ -295,13 +300,17 @@ Task<Result<ControlNodeReply>> Master::control_node(rpc::ServerCall& call, const
   }
   kick();
   FF_CO_TRY(co_await stored());
-  for (const auto& [index, event] : checks) {
-    (void)co_await runtime::with_deadline(call.deadline() - 200ms, "check", wait_for(event));
+  for (const auto& [index, check] : checks) {
+    (void)co_await runtime::with_deadline(call.deadline() - 200ms, "check", wait_for(check->done, check));
     FF_CO_TRY(check_leads());
     ControlNodeReply::One& one = *reply.mutable_nodes(index);
     const auto found = engine_.state().nodes.find(one.node());
-    if (!event->is_set()) {
+    if (!check->done.is_set()) {
       one.set_text("still runs (see `ffctl node show`)");
+    } else if (check->error) {
+      // Not what an earlier check has found.
+      one.set_error(fmt::format("node {}: was not checked: {}", one.node(), check->error->message()));
+      one.set_code(static_cast<std::uint32_t>(check->error->code()));
     } else if (found != engine_.state().nodes.end()) {
       one.set_text(found->second.record.last_check());
     }
