@@ -8,7 +8,9 @@
 //
 // Changes    Every call that changes something stored ends with one or more changes to the journal, in memory first:
 //            who tells others of it waits until the journal is durable up to its sequence.
-// Nodes      orders() is all that a node should do; take_dirty_nodes() names those whose orders have changed.
+// Nodes      orders() is all that a node should do; take_dirty_nodes() names those whose orders have changed. What an
+//            attempt is made of is said until the node has told of it, and a node is given no more new ones at a time
+//            than an order takes.
 // Time       Unix milliseconds that never go back while an engine lives.
 // Errors     of people's requests, with a sentence; nothing has changed then.
 // Threads    One.
@@ -47,6 +49,8 @@ struct EngineOptions {
 
 // Of a description, which agents are sent with each order.
 inline constexpr std::size_t kStateBytesMax = 64u << 10;
+// Of the attempts that one order tells a node of for the first time; a message has 4 MiB.
+inline constexpr std::size_t kUntoldBytesMax = 3u << 20;
 
 // Who asks. Administrators may do everything to everybody's.
 struct Actor {
@@ -183,6 +187,12 @@ class Engine {
   // Nothing is known of what runs there: it has not been heard of for a while, and its lease may run.
   bool silent(const NodeEntry* node) const noexcept;
   void look_for_leftovers(NodeEntry& node, const NodeReport& report);
+  // The node has the attempt with all that it was given: orders need not say it again.
+  static bool has_all(const NodeEntry& node, const NodeSight& sight) noexcept {
+    return sight.instance != 0 && sight.instance == node.instance;
+  }
+  // Of what a node is yet to be given with its orders.
+  std::size_t untold_bytes(const NodeEntry& node, const std::string& name) const;
 
   EngineOptions options_;
   std::function<void(Change)> journal_;

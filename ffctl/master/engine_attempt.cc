@@ -37,6 +37,8 @@ Result<> Engine::start(const Start& start, std::uint64_t now) {
     const NodeEntry* const node = find_node(name);
     if (node == nullptr || !usable(*node))
       return fail(Errc::kInvalidArgument, fmt::format("job {}: node {} cannot be used", start.job, name));
+    if (untold_bytes(*node, name) + entry.told_bytes() > kUntoldBytesMax)
+      return fail(Errc::kInvalidArgument, fmt::format("job {}: node {} is being given others", start.job, name));
   }
   Job& job = entry.job();
   if (job.attempts_size() >= kAttemptsKept) job.mutable_attempts()->DeleteSubrange(0, 1);

@@ -99,6 +99,7 @@ Result<> Engine::report(const NodeReport& report, std::uint64_t now) {
     const auto found = told.find({id, entry.attempt().number()});
     if (found != told.end()) {
       sight.gone = false;
+      sight.instance = report.instance();
       look_at_progress(entry, rank, *found->second);
     } else if (sight.first_sequence != 0 && node.applied_epoch == epoch_ &&
                node.applied_sequence >= sight.first_sequence) {
@@ -189,11 +190,14 @@ ApplyRequest Engine::orders(const std::string& name, std::uint64_t now) {
     want.set_user(entry.job().user());
     want.set_uid(entry.job().uid());
     want.set_gid(entry.job().gid());
-    *want.mutable_spec() = entry.full_spec();
-    *want.mutable_nodes() = attempt.nodes();
-    for (const std::string& one : attempt.nodes()) {
-      const auto found = state_.nodes.find(one);
-      want.add_addresses(found == state_.nodes.end() ? "" : found->second.record.facts().host());
+    if (live.want() == DesiredAttempt::RUN && !has_all(node, sight)) {
+      *want.mutable_spec() = entry.full_spec();
+      *want.mutable_nodes() = attempt.nodes();
+      for (const std::string& one : attempt.nodes()) {
+        const auto found = state_.nodes.find(one);
+        want.add_addresses(found == state_.nodes.end() ? "" : found->second.record.facts().host());
+      }
+      want.set_state(entry.blob);
     }
     want.set_node_rank(static_cast<std::uint32_t>(rank));
     want.set_rendezvous_port(live.port());
@@ -211,9 +215,18 @@ ApplyRequest Engine::orders(const std::string& name, std::uint64_t now) {
       want.set_grace_left_ms(left(live.want_ms() + live.grace_ms()));
     }
     want.set_resume_step(live.resume_step());
-    want.set_state(entry.blob);
   }
   return request;
+}
+
+std::size_t Engine::untold_bytes(const NodeEntry& node, const std::string& name) const {
+  std::size_t bytes = 0;
+  for (const std::uint64_t id : node.jobs) {
+    const JobEntry& entry = state_.jobs.at(id);
+    const auto rank = std::ranges::find(entry.attempt().nodes(), name) - entry.attempt().nodes().begin();
+    if (!has_all(node, entry.sight->nodes[static_cast<std::size_t>(rank)])) bytes += entry.told_bytes();
+  }
+  return bytes;
 }
 
 std::uint64_t Engine::lost_ms(const NodeEntry& node) const noexcept {

@@ -31,6 +31,7 @@ namespace ff::ctl {
 struct NodeSight {
   AttemptReport report;              // STATE_NONE: nothing yet
   bool gone = false;                 // it was told of the attempt, and has nothing of it any more
+  std::uint64_t instance = 0;        // of the agent that has told of it; 0: none has yet
   std::uint64_t first_sequence = 0;  // of the first order to it, in this master's epoch, that names the attempt
 };
 
@@ -60,6 +61,8 @@ struct JobEntry {
   bool live() const noexcept { return record.has_live(); }
   // With environment and script.
   JobSpec full_spec() const;
+  // About what a node is given with it.
+  std::size_t told_bytes() const { return spec.ByteSizeLong() + heavy.size() + blob.size(); }
   // As others are told; brief: without attempts but the last, environment, script and state.
   Job full_job(bool brief) const;
 };

@@ -33,8 +33,9 @@ using runtime::Time;
 namespace {
 
 constexpr std::size_t kRecordBytesMax = 64u << 20;
-constexpr std::size_t kRequestBytesMax = 4u << 20;  // of a message: all attempts with their commands
-constexpr Duration kTickBusy = 50ms;                // while something runs: steps and states are looked at
+constexpr std::size_t kRequestBytesMax = 4u << 20;   // of a message: all attempts, new ones with their commands
+constexpr std::size_t kStatesBytesMax = 512u << 10;  // of a report, which is one message as well; the next has others
+constexpr Duration kTickBusy = 50ms;                 // while something runs: steps and states are looked at
 constexpr Duration kTickSuspending = 10ms;
 constexpr Duration kReportTimeout = 5s, kReportTimeoutLeast = 50ms;
 constexpr Duration kReportPause = 300ms;  // after a master that did not take one
@@ -250,7 +251,14 @@ NodeReport Agent::report() {
   *out.mutable_facts() = facts_;
   out.set_instance(instance_);
   out.set_sequence(++sequence_);
-  for (const auto& [key, attempt] : attempts_) *out.add_attempts() = attempt->report();
+  std::size_t states = 0;
+  for (const auto& [key, attempt] : attempts_) {
+    AttemptReport& one = *out.add_attempts() = attempt->report();
+    const auto told = told_states_.find(key);
+    const bool news = told == told_states_.end() || told->second != attempt->state_generation();
+    states += news ? one.user_state().size() : 0;
+    if (!news || states > kStatesBytesMax) one.clear_user_state();
+  }
   out.set_trouble(folder_trouble_);
   for (const auto& [key, attempt] : attempts_)
     if (attempt->state() == AttemptReport::UNCLEAN && out.trouble().empty())
@@ -321,6 +329,8 @@ Task<void> Agent::tick_loop() {
 }
 
 Task<Result<>> Agent::send_report() {
+  std::map<Key, std::uint64_t> generations;
+  for (const auto& [key, attempt] : attempts_) generations[key] = attempt->state_generation();
   const NodeReport request = report();
   const std::uint64_t sent_ms = lease_clock_ms();
   ReportsClient client(*clients_[master_]);
@@ -329,6 +339,8 @@ Task<Result<>> Agent::send_report() {
       co_await client.report(request, {.timeout = report_timeout_, .attempts = 1, .wait_for_connection = false}));
   FF_CO_TRY(see_epoch(reply.master_epoch()));
   take_lease(reply, sent_ms);
+  for (const AttemptReport& one : request.attempts())
+    if (!one.user_state().empty()) told_states_[{one.job(), one.attempt()}] = generations[{one.job(), one.attempt()}];
   co_return {};
 }
 
@@ -386,6 +398,7 @@ Result<> Agent::see_epoch(std::uint64_t epoch) {
                 fmt::format("master epoch {}: {} has been seen (another master leads)", epoch, epoch_));
   if (epoch == epoch_) return {};
   epoch_ = epoch;
+  told_states_.clear();  // what the one before has not stored is told again
   AgentRecord record;
   record.set_master_epoch(epoch);
   if (const Result<> kept = write_file_atomic(options_.folder + "/agent", record.SerializeAsString()); !kept)
@@ -405,6 +418,7 @@ void Agent::close(const Key& key) {
   const std::string mark = options_.folder + "/closed/" + at->second->name();
   if (const Result<> kept = write_file_atomic(mark, ""); !kept) log::warn("{}, ignoring", kept.error().message());
   at->second->forget();
+  told_states_.erase(key);
   attempts_.erase(at);
 }
 
@@ -421,6 +435,9 @@ void Agent::apply_one(const DesiredAttempt& desired) {
   std::shared_ptr<NodeAttempt> made;
   if (desired.want() != DesiredAttempt::RUN) {
     made = NodeAttempt::absent(host_, desired, "");
+  } else if (!desired.has_spec()) {
+    // Meant for an agent before this one that had it, and whose folder is gone.
+    made = NodeAttempt::absent(host_, desired, "the node has lost what it knew of this attempt");
   } else if (was_closed(key)) {
     made = NodeAttempt::absent(host_, desired, "this attempt has ended here before");
   } else {

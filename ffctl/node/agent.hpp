@@ -101,7 +101,8 @@ class Agent final : public AgentService {
   std::uint64_t instance_ = 0, sequence_ = 0;
   std::uint64_t epoch_ = 0, applied_epoch_ = 0, applied_sequence_ = 0;
   std::map<Key, std::shared_ptr<NodeAttempt>> attempts_;
-  std::string folder_trouble_;  // the node takes no jobs while there is one
+  std::map<Key, std::uint64_t> told_states_;  // generations that a master of this epoch has taken
+  std::string folder_trouble_;                // the node takes no jobs while there is one
   runtime::Time folder_again_{};
   std::string reported_key_;
   runtime::Event kick_, news_;

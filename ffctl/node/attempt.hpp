@@ -81,6 +81,8 @@ class NodeAttempt : public std::enable_shared_from_this<NodeAttempt> {
   bool suspending() const noexcept { return desired_.want() == DesiredAttempt::SUSPEND && !done(); }
   const DesiredAttempt& desired() const noexcept { return desired_; }
   const std::string& name() const noexcept { return name_; }
+  // Of what report() has as the program's state.
+  std::uint64_t state_generation() const noexcept { return state_generation_; }
   AttemptReport report() const;
   // Has no more to say: its rank has ended and its log is whole.
   bool log_complete(std::uint32_t rank) const;

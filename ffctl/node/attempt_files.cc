@@ -233,6 +233,8 @@ std::string NodeAttempt::kill_leftovers() const {
 void NodeAttempt::forget() {
   page_.reset();
   AgentPage::remove(host_.page_folder(name_));
+  // Its log is kept for a time from now on; the folder is as old as the attempt.
+  ::utimensat(AT_FDCWD, host_.log_folder(name_).c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
   std::error_code ignored;
   std::filesystem::remove_all(host_.attempt_folder(name_), ignored);
 }

@@ -1,6 +1,7 @@
 #include "tests/support/ctl_fake_node.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace ff::ctl {
 
@@ -27,7 +28,11 @@ FakeNode::FakeNode(std::string name, std::string address, std::uint64_t instance
 }
 
 void FakeNode::take(Local& local, const DesiredAttempt& want, std::uint64_t now) {
-  local.want = want;
+  const DesiredAttempt given = std::exchange(local.want, want);
+  if (!want.has_spec()) {  // it was said before
+    *local.want.mutable_spec() = given.spec();
+    *local.want.mutable_nodes() = given.nodes();
+  }
   if (local.state >= AttemptReport::ENDED) return;
   if (want.want() == DesiredAttempt::KILL) return end(local, 137, now);
   if (want.want() == DesiredAttempt::STOP && local.ending == 0 && !local.deaf) {
@@ -65,7 +70,9 @@ bool FakeNode::apply(const ApplyRequest& request, std::uint64_t now) {
       local.saves = word(want, "save", 1) != 0;
       local.deaf = word(want, "deaf", 0) != 0;
       local.passing = word(want, "passing", 0) != 0;
-      local.fails = std::ranges::find(want.spec().run().command(), "launch=FAIL") != want.spec().run().command().end();
+      // Meant for an agent before this one, which had been given it.
+      local.fails = !want.has_spec() ||
+                    std::ranges::find(want.spec().run().command(), "launch=FAIL") != want.spec().run().command().end();
       local.step = local.first = want.resume_step();
       local.saved_step = want.resume_step();
     }

@@ -438,6 +438,37 @@ TEST(Engine, EventsOfASubmissionThatWasNotStoredAreNotThereLater) {
   EXPECT_EQ(difference(records_of(world.read()), records_of(world.engine.state())), "");
 }
 
+TEST(Engine, ManyLargeJobsOnANodeFitIntoItsOrders) {
+  World world(1);
+  world.schedule = false;
+  JobSpec spec = spec_of("a", 1, {"steps=100000"});
+  spec.mutable_run()->set_script("#!" + std::string(120'000, 'x'));
+  std::vector<std::uint64_t> waiting;
+  for (int i = 0; i < 60; ++i) waiting.push_back(world.submit(spec));
+  FakeNode& node = world.nodes.at("n0");
+  for (int round = 0; round < 4; ++round) {
+    std::erase_if(waiting, [&](std::uint64_t id) {
+      Start start{.job = id, .nodes = {"n0"}, .shares = {}};
+      start.shares.emplace_back();
+      return world.engine.start(start, world.now).has_value();
+    });
+    const ApplyRequest request = world.engine.orders("n0", world.now);
+    ASSERT_LT(request.ByteSizeLong(), 4u << 20);
+    ASSERT_TRUE(node.apply(request, world.now));
+    world.now += 10;
+    ASSERT_TRUE(world.engine.report(node.report(world.now), world.now));
+  }
+  EXPECT_TRUE(waiting.empty()) << waiting.size();
+  EXPECT_LT(world.engine.orders("n0", world.now).ByteSizeLong(), 16u << 10) << "what it has is not said again";
+  // Another agent is there, which has perhaps lost all.
+  NodeReport other;
+  *other.mutable_facts() = node.facts();
+  other.set_instance(99);
+  other.set_sequence(1);
+  ASSERT_TRUE(world.engine.report(other, world.now));
+  EXPECT_FALSE(world.engine.orders("n0", world.now).attempts(0).spec().run().script().empty());
+}
+
 TEST(Engine, WordsOfPeopleAreCutBetweenCharacters) {
   World world(1);
   world.schedule = false;

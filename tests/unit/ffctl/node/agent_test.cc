@@ -1,4 +1,5 @@
 // The agent as its master sees it: a real ffnoded, real ranks.
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/mount.h>
 
@@ -7,6 +8,7 @@
 #include <fstream>
 #include <set>
 
+#include "ffctl/ffjob/rank_page.hpp"
 #include "tests/unit/ffctl/node/agent_world.hpp"
 
 namespace ff::ctl {
@@ -248,7 +250,7 @@ TEST(Agent, SuspendsAtAStepOnWhichAllAgree) {
       EXPECT_EQ(rank.saved_step(), end.ranks(0).saved_step());
     }
     EXPECT_GT(end.ranks(0).saved_step(), 120u);
-    EXPECT_EQ(end.user_state(), "kept");
+    EXPECT_EQ(w.master.states[18], "kept");
     EXPECT_GT(end.first_seen_ms(), 0u);
     EXPECT_GT(end.saved_ms(), 0u);
     const std::string log = co_await w.log(18, 2);
@@ -435,6 +437,54 @@ TEST(Agent, ObeysTheNewestMasterAlone) {
     EXPECT_FALSE(co_await w.apply({})) << "also after its own restart";
     w.master.epoch = 6;
     w.sequence = 10;
+  });
+}
+
+TEST(Agent, TellsOfManyLargeStatesInSeveralReports) {
+  AgentWorld().run([](AgentWorld& w) -> Task<void> {
+    constexpr std::uint64_t kFirst = 200, kJobs = 20;
+    std::vector<DesiredAttempt> jobs;
+    for (std::uint64_t i = 0; i < kJobs; ++i) jobs.push_back(AgentWorld::shell(kFirst + i, "exec sleep 1000"));
+    EXPECT_TRUE(co_await w.apply(jobs));
+    for (std::uint64_t i = 0; i < kJobs; ++i) {
+      EXPECT_TRUE(co_await w.until_state(kFirst + i, AttemptReport::RUNNING));
+      auto page = RankPage::open(w.page(kFirst + i), 0);
+      EXPECT_TRUE(page);
+      if (!page) co_return;
+      const std::string state(kStateBytesMax, static_cast<char>('a' + i));
+      EXPECT_TRUE((*page)->set_state(std::as_bytes(std::span(state))));
+    }
+    // The master of this test takes a MiB, and they have more.
+    EXPECT_TRUE(co_await w.until([&](const NodeReport&) { return w.master.states.size() == kJobs; }));
+    for (std::uint64_t i = 0; i < kJobs; ++i)
+      EXPECT_EQ(w.master.states[kFirst + i], std::string(kStateBytesMax, static_cast<char>('a' + i)));
+    EXPECT_TRUE(co_await w.until([](const NodeReport& report) { return report.ByteSizeLong() < 64u << 10; }));
+    // Another may not have what the one before has taken.
+    w.master.states.clear();
+    ++w.master.epoch;
+    w.sequence = 100;
+    EXPECT_TRUE(co_await w.until([&](const NodeReport&) { return w.master.states.size() == kJobs; }));
+  });
+}
+
+TEST(Agent, KeepsLogsFromTheEndOfTheirJobs) {
+  AgentWorld().run([](AgentWorld& w) -> Task<void> {
+    EXPECT_TRUE(co_await w.apply({AgentWorld::shell(28, "echo words")}));
+    EXPECT_TRUE(co_await w.until_state(28, AttemptReport::CLEAN));
+    // One that has run for longer than logs are kept, and one that ended so long ago.
+    const std::string mine = w.temp.file("node/logs/28-1"), old = w.temp.file("node/logs/8-1");
+    std::filesystem::create_directories(old);
+    const timespec then[2] = {{.tv_sec = 1'000'000'000, .tv_nsec = 0}, {.tv_sec = 1'000'000'000, .tv_nsec = 0}};
+    for (const std::string& folder : {mine, old}) EXPECT_EQ(::utimensat(AT_FDCWD, folder.c_str(), then, 0), 0);
+    EXPECT_TRUE(co_await w.apply({}));
+    EXPECT_TRUE(co_await w.until([](const NodeReport& report) { return report.attempts().empty(); }));
+    const std::uint64_t before = w.master.last.instance();
+    w.kill_agent(SIGTERM);
+    w.start_agent();
+    EXPECT_TRUE(co_await w.until([&](const NodeReport& report) { return report.instance() != before; }));
+    EXPECT_TRUE(co_await w.connected());
+    EXPECT_TRUE(co_await w.until([&](const NodeReport&) { return !std::filesystem::exists(old); }));
+    EXPECT_EQ(co_await w.log(28), "words\n");
   });
 }
 

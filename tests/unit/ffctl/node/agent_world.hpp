@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ class FakeMaster final : public ReportsService {
   Task<Result<ReportReply>> report(rpc::ServerCall&, const NodeReport& report) override {
     if (!leads) co_return fail(Errc::kUnavailable, "not the leader");
     last = report;
+    for (const AttemptReport& one : report.attempts())
+      if (!one.user_state().empty()) states[one.job()] = one.user_state();
     ++reports;
     ReportReply reply;
     reply.set_master_epoch(epoch);
@@ -47,6 +50,7 @@ class FakeMaster final : public ReportsService {
   std::uint64_t lease_ms = 0, stop_ms = 0;
   std::uint64_t reports = 0;
   NodeReport last;
+  std::map<std::uint64_t, std::string> states;  // of jobs, as last told
 };
 
 // Path of ffnoded; each test program says where its build has put it.
