@@ -240,6 +240,7 @@ bool Engine::silent(const NodeEntry* node) const noexcept {
 void Engine::lose_node(NodeEntry& node) {
   const std::string& name = node.record.facts().name();
   node.lost = true;
+  node.void_sequence = order_sequence_;
   plan_needed_ = true;
   const std::uint64_t cause = event("node_lost", nullptr, name, "master",
                                     fmt::format("no report for {} s", (now_ - node.last_report_ms) / 1000));

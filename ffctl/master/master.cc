@@ -255,6 +255,7 @@ Task<Result<ReportReply>> Master::Reports::report(rpc::ServerCall&, const NodeRe
   reply.set_master_epoch(master_.lease_->epoch());
   reply.set_lease_ms(engine.options().lease_ms());
   reply.set_stop_ms(engine.options().stop_ms());
+  reply.set_void_sequence(engine.state().nodes.at(request.facts().name()).void_sequence);
   co_return reply;
 }
 

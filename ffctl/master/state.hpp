@@ -77,6 +77,7 @@ struct NodeEntry {
   std::uint64_t instance = 0, report_sequence = 0;
   std::uint64_t applied_epoch = 0, applied_sequence = 0;
   std::uint64_t wanted_sequence = 0;  // of the last order that was made for it
+  std::uint64_t void_sequence = 0;    // of the last order that was made before it was lost
   std::string trouble;
   bool checking = false;
   std::set<std::uint64_t> jobs;  // with an attempt on it that is not closed

@@ -356,8 +356,18 @@ void Agent::take_lease(const ReportReply& reply, std::uint64_t sent_ms) {
       leave == 0 ? kReportTimeout
                  : std::clamp<Duration>(std::chrono::milliseconds(stop - leave), kReportTimeoutLeast, kReportTimeout);
   answered_ = true;
+  void_epoch_ = reply.master_epoch();
+  void_sequence_ = reply.void_sequence();
+  // Taken without a lease, and not begun for the lack of it: by now it may run elsewhere.
+  if (voided(applied_epoch_, applied_sequence_))
+    for (const auto& [key, attempt] : attempts_)
+      if (!attempt->begun()) attempt->unwanted();
   for (const auto& [key, attempt] : attempts_) attempt->new_lease();
   if (!leased_before) kick_.set();
+}
+
+bool Agent::voided(std::uint64_t epoch, std::uint64_t sequence) const noexcept {
+  return epoch == void_epoch_ && sequence <= void_sequence_;
 }
 
 bool Agent::leased() const noexcept {

@@ -79,6 +79,8 @@ class Agent final : public AgentService {
   Result<> see_epoch(std::uint64_t epoch);
   void take_lease(const ReportReply& reply, std::uint64_t sent_ms);
   bool leased() const noexcept;
+  // An order that was made before the node was given up for lost.
+  bool voided(std::uint64_t epoch, std::uint64_t sequence) const noexcept;
   // No more than a quarter of the lease.
   runtime::Duration heartbeat() const noexcept;
   NodeAttempt* find(std::uint64_t job, std::uint32_t attempt);
@@ -100,6 +102,7 @@ class Agent final : public AgentService {
   NodeFacts facts_;
   std::uint64_t instance_ = 0, sequence_ = 0;
   std::uint64_t epoch_ = 0, applied_epoch_ = 0, applied_sequence_ = 0;
+  std::uint64_t void_epoch_ = 0, void_sequence_ = 0;
   std::map<Key, std::shared_ptr<NodeAttempt>> attempts_;
   std::map<Key, std::uint64_t> told_states_;  // generations that a master of this epoch has taken
   std::string folder_trouble_;                // the node takes no jobs while there is one

@@ -34,7 +34,8 @@ Task<Result<ApplyReply>> Agent::apply(rpc::ServerCall& call, const ApplyRequest&
   // What was long on its way may have been given to others since: it is told again with a lease.
   if (answered_ && !leased())
     co_return fail(Errc::kUnavailable, fmt::format("node '{}': its lease has run out", options_.name));
-  const bool stale = request.master_epoch() == applied_epoch_ && request.sequence() <= applied_sequence_;
+  const bool stale = voided(request.master_epoch(), request.sequence()) ||
+                     (request.master_epoch() == applied_epoch_ && request.sequence() <= applied_sequence_);
   if (!stale) {
     applied_epoch_ = request.master_epoch();
     applied_sequence_ = request.sequence();

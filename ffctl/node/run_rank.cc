@@ -306,7 +306,9 @@ void Supervisor::new_lease(std::string_view words) {
   const auto leave = std::from_chars(words.data(), end, lease.leave);
   if (leave.ec != std::errc() || leave.ptr == end) return;
   const auto stop = std::from_chars(leave.ptr + 1, end, lease.stop);
-  // One that has run out is not given back: the rank was told to leave, or is about to be.
+  // One that has run out is not given back: the rank was told to leave, or is about to be. Nobody may have looked since
+  // it did: this process, or the whole machine, stood still.
+  keep_lease();
   if (stop.ec == std::errc() && stop.ptr == end && lease.stop >= lease.leave && !fenced_) lease_ = lease;
 }
 

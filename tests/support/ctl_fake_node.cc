@@ -51,11 +51,12 @@ void FakeNode::take(Local& local, const DesiredAttempt& want, std::uint64_t now)
 }
 
 bool FakeNode::apply(const ApplyRequest& request, std::uint64_t now) {
-  if (request.master_epoch() < epoch_ || (request.master_epoch() == epoch_ && request.sequence() <= applied_))
+  if (request.master_epoch() < seen_epoch_ || (request.master_epoch() == epoch_ && request.sequence() <= applied_))
     return false;
+  if (request.master_epoch() == void_epoch_ && request.sequence() <= void_) return false;
   if (lease_at_ != 0 && !leased_) return false;
   advance(now);
-  epoch_ = request.master_epoch();
+  epoch_ = seen_epoch_ = request.master_epoch();
   applied_ = request.sequence();
   for (auto& [id, local] : attempts_) local.dropped = true;
   for (const DesiredAttempt& want : request.attempts()) {
@@ -92,8 +93,14 @@ bool FakeNode::apply(const ApplyRequest& request, std::uint64_t now) {
 }
 
 void FakeNode::lease(const ReportReply& reply, std::uint64_t sent) {
+  if (reply.master_epoch() < seen_epoch_) return;
+  seen_epoch_ = reply.master_epoch();
   lease_at_ = sent + reply.lease_ms();
   stop_at_ = sent + reply.stop_ms();
+  void_epoch_ = reply.master_epoch();
+  void_ = reply.void_sequence();
+  if (epoch_ != void_epoch_ || applied_ > void_) return;
+  std::erase_if(attempts_, [](const auto& one) { return one.second.state == AttemptReport::PREPARING; });
 }
 
 void FakeNode::fence(std::uint64_t steady_now, std::uint64_t now) {

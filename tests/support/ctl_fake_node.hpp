@@ -73,7 +73,9 @@ class FakeNode {
   std::uint64_t instance_;
   FakeTimes times_;
   std::uint64_t sequence_ = 0, epoch_ = 0, applied_ = 0;
+  std::uint64_t seen_epoch_ = 0;  // of answers as well
   std::uint64_t lease_at_ = 0, stop_at_ = 0;
+  std::uint64_t void_epoch_ = 0, void_ = 0;
   bool leased_ = true;
   std::map<std::pair<std::uint64_t, std::uint32_t>, Local> attempts_;
   std::map<std::pair<std::uint64_t, std::uint32_t>, std::uint64_t> left_at_;

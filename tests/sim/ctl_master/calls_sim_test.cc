@@ -67,6 +67,7 @@ void with_master(const char* name, Body body) {
 Task<Result<>> look_at_others(SimWorld&, SimEnv&, ctl::MasterClient& master) {
   ctl::SubmitRequest submit;
   *submit.mutable_caller() = caller("alice", 1000);
+  submit.set_request_key("0123456789abcdef");  // asked again it is the same submission
   ctl::JobSpec& spec = *submit.add_jobs() = sim_job("private", 1, ctl::NORMAL, {});
   spec.set_hold(true);
   spec.mutable_run()->set_script("#!/bin/sh\ntrue\n");

@@ -15,6 +15,7 @@ using testing::SimEnv;
 namespace {
 
 constexpr auto kFlaky = 8s;
+constexpr auto kWell = 12s;
 constexpr auto kHeartbeat = 200ms;
 
 std::uint64_t steady_ms(SimEnv& env) { return static_cast<std::uint64_t>(env.now().time_since_epoch() / 1ms); }
@@ -136,6 +137,8 @@ Task<Result<>> report_for_ever(SimEnv& env, Agent& agent, std::vector<std::uniqu
     const std::uint64_t sent = steady_ms(env);
     const auto reply = co_await reports.report(report, {.timeout = 150ms, .attempts = 1});
     FF_CO_TRY(co_await runtime::not_cancelled());
+    // One that has run out meanwhile is over, whatever the answer says.
+    agent.node.fence(steady_ms(env), unix_ms(env));
     if (reply) agent.node.lease(*reply, sent);
     if (!reply) {
       ++at;
@@ -241,6 +244,26 @@ Task<Result<>> submit_one(SimEnv& env, std::vector<std::unique_ptr<rpc::Client>>
 
 }  // namespace
 
+namespace {
+
+// When the faults are over, as an administrator does: nodes that were cut off while their ranks were to be killed have
+// been drained for that.
+Task<Result<>> undrain_all(SimEnv& env, std::vector<std::unique_ptr<rpc::Client>>& masters) {
+  if (env.world().elapsed() < kWell) FF_CO_TRY(co_await runtime::sleep(kWell - env.world().elapsed()));
+  ctl::ControlNodeRequest undrain;
+  *undrain.mutable_caller() = caller();
+  undrain.mutable_caller()->set_uid(0);
+  undrain.set_verb(ctl::ControlNodeRequest::UNDRAIN);
+  for (std::size_t i = 0; i < kAgents; ++i) undrain.add_nodes(fmt::format("n{}", kMasters + i));
+  FF_CO_TRY(co_await ask<ctl::ControlNodeReply>(
+      env, masters, [&](ctl::MasterClient& m) -> Task<Result<ctl::ControlNodeReply>> {
+        co_return co_await m.control_node(undrain, {.timeout = 2s, .attempts = 1});
+      }));
+  co_return {};
+}
+
+}  // namespace
+
 Task<Result<>> run_person(SimEnv& env, CtlOracle& oracle, std::size_t jobs) {
   std::vector<std::unique_ptr<rpc::Client>> masters;
   for (testing::NodeId node = 0; node < kMasters; ++node)
@@ -250,6 +273,7 @@ Task<Result<>> run_person(SimEnv& env, CtlOracle& oracle, std::size_t jobs) {
     (void)co_await runtime::sleep(std::chrono::milliseconds(env.rng().below(600)));
     result = co_await submit_one(env, masters, oracle, i);
   }
+  if (result) result = co_await undrain_all(env, masters);
   for (auto& master : masters) co_await master->stop();
   co_return result;
 }

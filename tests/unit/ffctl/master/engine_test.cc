@@ -320,8 +320,13 @@ TEST(Engine, ALostNodeEndsTheGangAndAnotherPlacementIsTried) {
   const auto id = world.submit(spec_of("a", 2, {"steps=50"}));
   world.run(500);
   ASSERT_EQ(world.job(id).phase(), RUNNING);
+  const NodeEntry& lost = world.engine.state().nodes.at("n0");
+  EXPECT_EQ(lost.void_sequence, 0u);
+  const std::uint64_t ordered = lost.wanted_sequence;
+  ASSERT_GT(ordered, 0u);
   world.silent.insert("n0");
   world.run(6000);
+  EXPECT_GE(lost.void_sequence, ordered) << "an order from before counts no more";
   EXPECT_EQ(world.job(id).attempts(0).cause(), NODE_LOST);
   EXPECT_EQ(world.job(id).attempts_size(), 2);
   world.run(6000);

@@ -136,6 +136,23 @@ TEST(AgentLease, NothingNewBeginsWithoutOne) {
   });
 }
 
+// From before the node was given up for lost: its jobs have been given to others.
+TEST(AgentLease, AnOrderThatCameTooLateIsNone) {
+  AgentWorld world;
+  world.master.lease_ms = 5000;
+  world.master.stop_ms = 8000;
+  world.run([](AgentWorld& w) -> Task<void> {
+    w.master.void_sequence = w.sequence + 1;
+    const auto before = w.master.reports;
+    EXPECT_TRUE(co_await w.until([&](const NodeReport&) { return w.master.reports > before + 1; }));
+    EXPECT_TRUE(co_await w.apply({AgentWorld::shell(1, "exec sleep 1000")}));
+    EXPECT_TRUE(w.master.last.attempts().empty());
+    EXPECT_TRUE(co_await w.apply({AgentWorld::shell(2, "exit 0")}));
+    EXPECT_TRUE(co_await w.until_state(2, AttemptReport::CLEAN));
+    EXPECT_EQ(w.master.last.attempts_size(), 1);
+  });
+}
+
 TEST(AgentLease, AnOrderIsTakenOnce) {
   AgentWorld().run([](AgentWorld& w) -> Task<void> {
     EXPECT_TRUE(co_await w.apply({AgentWorld::shell(1, "exec sleep 1000")}));

@@ -43,11 +43,12 @@ class FakeMaster final : public ReportsService {
     reply.set_master_epoch(epoch);
     reply.set_lease_ms(lease_ms);
     reply.set_stop_ms(stop_ms);
+    reply.set_void_sequence(void_sequence);
     co_return reply;
   }
   bool leads = true;
   std::uint64_t epoch = 1;
-  std::uint64_t lease_ms = 0, stop_ms = 0;
+  std::uint64_t lease_ms = 0, stop_ms = 0, void_sequence = 0;
   std::uint64_t reports = 0;
   NodeReport last;
   std::map<std::uint64_t, std::string> states;  // of jobs, as last told
