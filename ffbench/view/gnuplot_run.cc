@@ -2,7 +2,6 @@
 #include <fmt/core.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +13,7 @@
 #include "ffbench/view/gnuplot.hpp"
 #include "libcommon/base/deadline.hpp"
 #include "libcommon/base/defer.hpp"
-#include "libcommon/base/file.hpp"
+#include "libcommon/base/pipe.hpp"
 #include "libcommon/report/utf8.hpp"
 
 extern char** environ;
@@ -23,25 +22,6 @@ namespace ff::bench {
 namespace {
 
 constexpr std::size_t kPictureBytesMax = 256u << 20, kComplaintBytesMax = 4096;
-
-struct Pipe {
-  UniqueFd read, write;
-};
-
-Result<Pipe> make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error("pipe"));
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
-
-// The script as a file without a name: the child reads it at its own pace, and nobody has to feed it.
-Result<UniqueFd> as_file(std::string_view text) {
-  UniqueFd file(::memfd_create("gnuplot-script", MFD_CLOEXEC));
-  if (!file) return fail(errno_error("memfd"));
-  FF_TRY(write_all(file.get(), std::as_bytes(std::span(text))));
-  if (::lseek(file.get(), 0, SEEK_SET) != 0) return fail(errno_error("memfd"));
-  return file;
-}
 
 Result<pid_t> start(const std::string& program, int in, int out, int err) {
   posix_spawn_file_actions_t actions;
@@ -88,7 +68,7 @@ bool collect(const Pipe& out, const Pipe& err, std::string& picture, std::string
 
 Result<std::string> run_gnuplot(std::string_view script, const std::string& program, std::chrono::nanoseconds limit) {
   const Deadline deadline = Deadline::after(limit);
-  FF_TRY_ASSIGN(const UniqueFd in, as_file(script));
+  FF_TRY_ASSIGN(const UniqueFd in, text_file(script));
   FF_TRY_ASSIGN(Pipe out, make_pipe());
   FF_TRY_ASSIGN(Pipe err, make_pipe());
   FF_TRY_ASSIGN(const pid_t child, start(program, in.get(), out.write.get(), err.write.get()));

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,12 +13,10 @@
 #include <csignal>
 #include <map>
 #include <optional>
-#include <span>
 #include <string_view>
 
 #include "libcommon/base/deadline.hpp"
-#include "libcommon/base/file.hpp"
-#include "libcommon/base/unique_fd.hpp"
+#include "libcommon/base/pipe.hpp"
 
 namespace ff::ctl {
 
@@ -35,25 +32,6 @@ struct Running {
   ChildResult result;
   bool killed = false;
 };
-
-// The child reads it at its own pace, and nobody has to feed it.
-Result<UniqueFd> as_file(std::string_view text) {
-  UniqueFd file(::memfd_create("input", MFD_CLOEXEC));
-  if (!file) return fail(errno_error("memfd"));
-  FF_TRY(write_all(file.get(), std::as_bytes(std::span(text))));
-  if (::lseek(file.get(), 0, SEEK_SET) != 0) return fail(errno_error("memfd"));
-  return file;
-}
-
-struct Pipe {
-  UniqueFd read, write;
-};
-
-Result<Pipe> make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error("pipe"));
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
@@ -80,7 +58,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }
 
 Result<Running> start(const ChildCommand& command, std::size_t index) {
-  FF_TRY_ASSIGN(const UniqueFd in, as_file(command.input));
+  FF_TRY_ASSIGN(const UniqueFd in, text_file(command.input));
   FF_TRY_ASSIGN(Pipe out, make_pipe());
   FF_TRY_ASSIGN(Pipe err, make_pipe());
   FF_TRY_ASSIGN(Pipe report, make_pipe());

@@ -18,6 +18,7 @@
 
 #include "ffctl/cluster/child.hpp"
 #include "libcommon/base/file.hpp"
+#include "libcommon/base/pipe.hpp"
 #include "libcommon/base/unique_fd.hpp"
 
 namespace ff::ctl {
@@ -120,11 +121,8 @@ std::optional<pid_t> running(const std::string& pid_file) {
 Result<pid_t> start_daemon(const DaemonCommand& command) {
   const UniqueFd log(::open(command.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (!log) return fail(errno_error(command.log_file));
-  int ends[2], gate[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error("pipe"));
-  UniqueFd from(ends[0]), to(ends[1]);
-  if (::pipe2(gate, O_CLOEXEC) != 0) return fail(errno_error("pipe"));
-  UniqueFd go_from(gate[0]), go_to(gate[1]);
+  FF_TRY_ASSIGN(Pipe said, make_pipe());
+  FF_TRY_ASSIGN(Pipe go, make_pipe());
   std::vector<char*> words;
   for (const std::string& word : command.words) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
@@ -136,20 +134,20 @@ Result<pid_t> start_daemon(const DaemonCommand& command) {
   if (pid < 0) return fail(errno_error(command.name + ": fork"));
   if (pid == 0) {
     // Its own copy of the other end would keep it waiting for us when we are gone.
-    ::close(go_to.get());
-    become(command, words, environment.data(), log.get(), go_from.get(), to.get());
+    ::close(go.write.get());
+    become(command, words, environment.data(), log.get(), go.read.get(), said.write.get());
   }
-  to.reset();
-  go_from.reset();
+  said.write.reset();
+  go.read.reset();
   const auto stat = stat_of(pid);
   const auto told = write_file_atomic(command.pid_file, fmt::format("{} {}\n", pid, stat ? stat->start : 0));
   const char byte = 1;
-  if (told) (void)!::write(go_to.get(), &byte, 1);
-  go_to.reset();
+  if (told) (void)!::write(go.write.get(), &byte, 1);
+  go.write.reset();
   int error = 0;
   ssize_t got = 0;
   do {
-    got = ::read(from.get(), &error, sizeof(error));
+    got = ::read(said.read.get(), &error, sizeof(error));
   } while (got < 0 && errno == EINTR);
   if (!told || got > 0) {
     ::waitpid(pid, nullptr, 0);

@@ -11,7 +11,7 @@
 #include <csignal>
 
 #include "libcommon/base/deadline.hpp"
-#include "libcommon/base/unique_fd.hpp"
+#include "libcommon/base/pipe.hpp"
 
 namespace ff::ctl {
 namespace {
@@ -32,13 +32,10 @@ Result<CheckOutcome> run_node_check(const std::string& program, const std::strin
                                     std::chrono::milliseconds deadline) {
   if (level != "quick" && level != "full")
     return fail(Errc::kInvalidArgument, fmt::format("level '{}': no such level (quick or full)", level));
-  int fds[2];
-  if (::pipe2(fds, O_CLOEXEC) != 0) return fail(errno_error("pipe"));
-  const UniqueFd out(fds[0]);
-  UniqueFd in(fds[1]);
+  FF_TRY_ASSIGN(Pipe pipe, make_pipe());
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, in.get(), 1);
+  ::posix_spawn_file_actions_adddup2(&actions, pipe.write.get(), 1);
   ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
@@ -53,19 +50,19 @@ Result<CheckOutcome> run_node_check(const std::string& program, const std::strin
     return fail(Errc::kNotFound,
                 errno_error(program, error).message() + " (install ffbench beside ffnoded, or give --ffbench)");
   }
-  in.reset();
+  pipe.write.reset();
   CheckOutcome outcome;
   const Deadline until = Deadline::after(deadline);
   char block[65536];
   bool timed_out = false;
   for (;;) {
-    pollfd readable{out.get(), POLLIN, 0};
+    pollfd readable{pipe.read.get(), POLLIN, 0};
     const int ready = ::poll(&readable, 1, until.poll_timeout_ms(60'000));
     if (ready < 0 && errno == EINTR) continue;
     if (ready == 0 && until.poll_timeout_ms(1) > 0) continue;
     timed_out = ready <= 0;
     if (timed_out) break;
-    const ssize_t got = ::read(out.get(), block, sizeof block);
+    const ssize_t got = ::read(pipe.read.get(), block, sizeof block);
     if (got <= 0) break;
     if (outcome.json.size() + static_cast<std::size_t>(got) <= kOutputMax)
       outcome.json.append(block, static_cast<std::size_t>(got));

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "libcommon/base/pipe.hpp"
+
 namespace ff::ctl {
 namespace {
 
@@ -120,44 +122,38 @@ Error describe(const RankStart& start, const Failure& failure) {
   return errno_error(fmt::format("start '{}'", start.command(0)), failure.sys_errno);
 }
 
-Result<std::pair<UniqueFd, UniqueFd>> make_pipe() {
-  int fds[2];
-  if (::pipe2(fds, O_CLOEXEC) != 0) return fail(errno_error("pipe"));
-  return std::pair(UniqueFd(fds[0]), UniqueFd(fds[1]));
-}
-
 }  // namespace
 
 Result<RankProcess> start_rank(const RankStart& start) {
   if (start.command().empty() || start.command(0).empty()) return fail(Errc::kInvalidArgument, "command: is empty");
-  FF_TRY_ASSIGN(auto out, make_pipe());
-  FF_TRY_ASSIGN(auto failure_pipe, make_pipe());
+  FF_TRY_ASSIGN(Pipe out, make_pipe());
+  FF_TRY_ASSIGN(Pipe failure_pipe, make_pipe());
   const UniqueFd null_fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!null_fd) return fail(errno_error("/dev/null"));
   Prepared prepared{pointers(start.command()), pointers(start.environment()), groups_of(start), {}};
   if (!start.cgroup().empty()) prepared.cgroup_procs = start.cgroup() + "/cgroup.procs";
-  const int fds[3] = {null_fd.get(), out.second.get(), out.second.get()};
+  const int fds[3] = {null_fd.get(), out.write.get(), out.write.get()};
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return fail(errno_error("fork"));
-  if (pid == 0) become_rank(start, prepared, parent, fds, failure_pipe.second.get());
-  failure_pipe.second.reset();
+  if (pid == 0) become_rank(start, prepared, parent, fds, failure_pipe.write.get());
+  failure_pipe.write.reset();
   const auto give_up = [&](Error error) -> Result<RankProcess> {
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
     return fail(std::move(error));
   };
-  pollfd readable{failure_pipe.first.get(), POLLIN, 0};
+  pollfd readable{failure_pipe.read.get(), POLLIN, 0};
   int ready = 0;
   while ((ready = ::poll(&readable, 1, kExecTimeoutMs)) < 0 && errno == EINTR) {
   }
   if (ready == 0)
     return give_up(Error(Errc::kTimeout, fmt::format("start '{}': not started in 30s", start.command(0))));
   Failure failure{};
-  if (::read(failure_pipe.first.get(), &failure, sizeof failure) == static_cast<ssize_t>(sizeof failure))
+  if (::read(failure_pipe.read.get(), &failure, sizeof failure) == static_cast<ssize_t>(sizeof failure))
     return give_up(describe(start, failure));
-  ::fcntl(out.first.get(), F_SETFL, O_NONBLOCK);
-  return RankProcess{pid, std::move(out.first)};
+  ::fcntl(out.read.get(), F_SETFL, O_NONBLOCK);
+  return RankProcess{pid, std::move(out.read)};
 }
 
 }  // namespace ff::ctl

@@ -14,22 +14,12 @@
 
 #include "libcommon/base/deadline.hpp"
 #include "libcommon/base/defer.hpp"
-#include "libcommon/base/unique_fd.hpp"
+#include "libcommon/base/pipe.hpp"
 
 namespace ff::ctl {
 namespace {
 
 constexpr int kReapMs = 20;
-
-struct Pipe {
-  UniqueFd read, write;
-};
-
-Result<Pipe> make_pipe() {
-  int fds[2];
-  if (::pipe2(fds, O_CLOEXEC) != 0) return fail(errno_error("pipe"));
-  return Pipe{.read = UniqueFd(fds[0]), .write = UniqueFd(fds[1])};
-}
 
 // A socket: a program that ends early must not end its caller, which writes to it, by SIGPIPE.
 Result<Pipe> make_input() {
