@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 import time
 
+import ffctl_run
+
 RANK = r'''
 import fcntl, os, pathlib, signal, sys, time
 steps, code, pause = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
@@ -120,12 +122,7 @@ class Daemons:
 
     def ffctl(self, *words, expect=0, timeout=120):
         environment = dict(self.environment, FF_MASTER=','.join(f'unix:{s}' for s in self.sockets))
-        done = subprocess.run([self.binaries / 'ffctl', *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              text=True, timeout=timeout, env=environment, check=False)
-        if expect is not None and done.returncode != expect:
-            raise AssertionError(f'ffctl {" ".join(map(str, words))}: exit {done.returncode}, not {expect}: '
-                                 f'{done.stdout[-2000:]}{done.stderr[-2000:]}')
-        return done
+        return ffctl_run.run(self.binaries / 'ffctl', words, environment=environment, expect=expect, timeout=timeout)
 
     def rows(self, *words):
         done = self.ffctl(*words, '--json', expect=None)

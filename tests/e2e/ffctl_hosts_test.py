@@ -17,6 +17,8 @@ import tempfile
 import time
 import unittest
 
+import ffctl_run
+
 FFCTL = None
 CONFIGS = None
 SSHD = shutil.which('sshd') or ('/usr/sbin/sshd' if os.path.exists('/usr/sbin/sshd') else None)
@@ -92,28 +94,19 @@ class Hosts:
         self.daemons.pop(host).wait()
 
     def ffctl(self, *arguments, expect=0, timeout=150):
-        done = subprocess.run([FFCTL, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              text=True, timeout=timeout, env=self.environment, cwd=self.folder)
-        if expect is not None and done.returncode != expect:
-            logs = ''.join(f'{log}: {log.read_text()[-1000:]}' for log in self.folder.glob('n*/*.log'))
-            raise AssertionError(f'ffctl {" ".join(map(str, arguments))}: exit {done.returncode}, not {expect}: '
-                                 f'{done.stdout[-2000:]}{done.stderr[-2000:]}{logs}')
-        return done
+        return ffctl_run.run(FFCTL, arguments, environment=self.environment, folder=self.folder, expect=expect,
+                             timeout=timeout, explain=self.logs)
+
+    def logs(self):
+        return ''.join(f'{log}: {log.read_text()[-1000:]}' for log in self.folder.glob('n*/*.log'))
 
     def up(self, *options, expect=0):
         return json.loads(self.ffctl('up', '-f', self.file, '--json', *options, expect=expect).stdout)['rows']
 
     def processes(self):
         """Of daemons, ranks and what keeps them, below the folders of the hosts."""
-        found = {}
-        for file in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
-            try:
-                words = file.read_bytes().split(b'\0')
-            except OSError:
-                continue
-            if b'sshd' not in words[0] and any(f'{self.folder}/n'.encode() in word for word in words):
-                found[int(file.parent.name)] = b' '.join(words).decode()
-        return found
+        found = ffctl_run.processes_with(f'{self.folder}/n')
+        return {pid: line for pid, line in found.items() if 'sshd' not in line.split()[0]}
 
     def remove(self):
         self.ffctl('down', '--file', self.file, '--force', expect=None)

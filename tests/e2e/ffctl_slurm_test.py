@@ -8,12 +8,12 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
+import ffctl_run
 import slurm_cluster
 
 FFCTL = None
@@ -26,12 +26,8 @@ class Ffctl:
         self.environment, self.folder = environment, folder
 
     def __call__(self, *arguments, expect=0, timeout=120, **others):
-        done = subprocess.run([FFCTL, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=timeout, env=self.environment, cwd=self.folder, **others)
-        if expect is not None and done.returncode != expect:
-            raise AssertionError(f'ffctl {" ".join(map(str, arguments))}: exit {done.returncode}, not {expect}: '
-                                 f'{done.stdout[-2000:]}{done.stderr[-2000:]}')
-        return done
+        return ffctl_run.run(FFCTL, arguments, environment=self.environment, folder=self.folder, expect=expect,
+                             timeout=timeout, **others)
 
     def submit(self, *arguments):
         return int(self('submit', *arguments).stdout.split()[0])

@@ -15,6 +15,8 @@ import tempfile
 import time
 import unittest
 
+import ffctl_run
+
 FFCTL = None
 NODES = 3
 
@@ -41,12 +43,8 @@ class Cluster:
             raise
 
     def ffctl(self, *arguments, expect=0, timeout=90):
-        done = subprocess.run([FFCTL, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=timeout, env=self.environment, cwd=self.folder)
-        if expect is not None and done.returncode != expect:
-            raise AssertionError(f'ffctl {" ".join(map(str, arguments))}: exit {done.returncode}, not {expect}: '
-                                 f'{done.stdout[-2000:]}{done.stderr[-2000:]}')
-        return done
+        return ffctl_run.run(FFCTL, arguments, environment=self.environment, folder=self.folder, expect=expect,
+                             timeout=timeout)
 
     def up(self, *options):
         return self.ffctl('up', '--local', *options)

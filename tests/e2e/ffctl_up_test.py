@@ -16,6 +16,8 @@ import tempfile
 import time
 import unittest
 
+import ffctl_run
+
 FFCTL = None
 FFS = None
 
@@ -31,27 +33,14 @@ class Home:
             self.environment.pop(name, None)
 
     def ffctl(self, *arguments, expect=0, timeout=120):
-        done = subprocess.run([FFCTL, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=timeout, env=self.environment, cwd=self.folder)
-        if expect is not None and done.returncode != expect:
-            raise AssertionError(f'ffctl {" ".join(map(str, arguments))}: exit {done.returncode}, not {expect}: '
-                                 f'{done.stdout[-2000:]}{done.stderr[-2000:]}')
-        return done
+        return ffctl_run.run(FFCTL, arguments, environment=self.environment, folder=self.folder, expect=expect,
+                             timeout=timeout)
 
     def rows(self, *arguments):
         return json.loads(self.ffctl(*arguments, '--json').stdout)['rows']
 
     def processes(self):
-        """All that have a word with our folder on their command line."""
-        found = {}
-        for file in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
-            try:
-                words = file.read_bytes().split(b'\0')
-            except OSError:
-                continue
-            if any(str(self.folder).encode() in word for word in words):
-                found[int(file.parent.name)] = b' '.join(words).decode()
-        return found
+        return ffctl_run.processes_with(str(self.folder))
 
     def wait_for_none(self, seconds=60):
         end = time.monotonic() + seconds
@@ -109,6 +98,7 @@ class UpTest(unittest.TestCase):
         os.kill(int((self.h.home / 'nodes/node1.pid').read_text().split()[0]), signal.SIGKILL)
         os.kill(int((self.h.home / 'ffs.pid').read_text().split()[0]), signal.SIGKILL)
         (self.h.home / 'key').chmod(0o644)
+        self.addCleanup((self.h.home / 'key').chmod, 0o600)
         end = time.monotonic() + 60
         while True:
             done, found = self.findings(1)
@@ -120,7 +110,6 @@ class UpTest(unittest.TestCase):
         reasons = [row['measured'] for row in done['rows'] if row['object'] == 'node2']
         self.assertTrue(any('fan broken' in reason for reason in reasons), reasons)
         self.assertTrue(all(row['fix'] for row in found.values()))
-        (self.h.home / 'key').chmod(0o600)
 
     def test_without_a_file_system(self):
         self.h.ffctl('up', '--local', '--nodes', 1, '--no-ffs')
