@@ -1,5 +1,5 @@
-// plan(): what should happen now. The one place where it is decided who runs where; live scheduling, `ffctl plan`,
-// `explain` and the replay of traces call it.
+// plan(): what should happen now. The one place where it is decided who runs where; live scheduling,
+// `ffctl submit --dry-run`, `explain` and the replay of traces call it.
 //
 // Promises   A job starts with all of its nodes or not at all. No node is given twice, beyond what it has, or against
 //            labels, exclusions, quotas. A multi-node job spans at most two zones, the nodes of each together, so that
