@@ -217,6 +217,7 @@ TEST(Engine, WhatEndsWithItsLeaseHasLostItsNode) {
   ASSERT_EQ(world.job(id).phase(), RUNNING);
   FakeNode& node = world.nodes.at(world.job(id).attempts(0).nodes(0));
   ReportReply reply;
+  reply.set_master_epoch(world.epoch);
   reply.set_lease_ms(1);
   reply.set_stop_ms(2);
   node.lease(reply, 1);
