@@ -85,12 +85,13 @@ class Client final : public EtcdClient {
     if (!answer && answer.error().code() != Errc::kNotFound) co_return std::unexpected(answer.error());
     co_return {};
   }
-  Task<Result<bool>> renew_lease(std::int64_t id) override {
+  Task<Result<bool>> renew_lease(std::int64_t id, Duration attempt) override {
     // A stream in etcd's API; a stream of one message each way is the same bytes as a unary call.
     rpc::LeaseKeepAliveRequest request;
     request.set_id(id);
     FF_CO_TRY_ASSIGN(const auto answer,
-                     co_await repeat<rpc::LeaseKeepAliveResponse>(kLeaseKeepAlive, request, std::nullopt));
+                     co_await repeat<rpc::LeaseKeepAliveResponse>(kLeaseKeepAlive, request, std::nullopt,
+                                                                  std::min(attempt, options_.attempt_timeout)));
     co_return answer.reply.ttl() > 0;
   }
 
@@ -137,7 +138,13 @@ class Client final : public EtcdClient {
   }
 
   template <class Reply, class Request>
-  Task<Result<EtcdAnswer<Reply>>> repeat(const char* method, const Request& request, std::optional<std::size_t> first);
+  [[clang::coro_wrapper]] Task<Result<EtcdAnswer<Reply>>> repeat(const char* method, const Request& request,
+                                                                 std::optional<std::size_t> first) {
+    return repeat<Reply>(method, request, first, options_.attempt_timeout);
+  }
+  template <class Reply, class Request>
+  Task<Result<EtcdAnswer<Reply>>> repeat(const char* method, const Request& request, std::optional<std::size_t> first,
+                                         Duration longest);
 
   template <class Reply>
   void answered(std::size_t member, const Reply& reply) {
@@ -167,7 +174,7 @@ class Client final : public EtcdClient {
 
 template <class Reply, class Request>
 Task<Result<EtcdAnswer<Reply>>> Client::repeat(const char* method, const Request& request,
-                                               std::optional<std::size_t> first) {
+                                               std::optional<std::size_t> first, Duration longest) {
   const Time end = runtime::saturating_add(env_.now(), options_.call_timeout);
   std::vector<bool> tried(members_.count());
   if (first && !members_.well(*first, env_.now())) first.reset();
@@ -175,7 +182,7 @@ Task<Result<EtcdAnswer<Reply>>> Client::repeat(const char* method, const Request
     const std::size_t member = first ? *first : members_.next(env_.now(), tried);
     first.reset();
     tried[member] = true;
-    const Duration timeout = std::clamp<Duration>(end - env_.now(), 1ms, options_.attempt_timeout);
+    const Duration timeout = std::clamp<Duration>(end - env_.now(), 1ms, longest);
     EtcdAttempt<Reply> got = co_await attempt<Reply>(member, method, request, timeout);
     if (got.cancelled) co_return fail(std::move(*got.cancelled));
     if (got.failure.code == 0) co_return EtcdAnswer<Reply>{std::move(got.reply), member};

@@ -60,8 +60,8 @@ class EtcdClient {
   // Repeated like reads: a lease too many runs out, one that is gone already is fine.
   virtual runtime::Task<Result<etcdserverpb::LeaseGrantResponse>> grant_lease(std::int64_t ttl_s) = 0;
   virtual runtime::Task<Result<>> revoke_lease(std::int64_t id) = 0;
-  // False: the lease is gone.
-  virtual runtime::Task<Result<bool>> renew_lease(std::int64_t id) = 0;
+  // False: the lease is gone. `attempt`: the longest that one member is waited for, within attempt_timeout.
+  virtual runtime::Task<Result<bool>> renew_lease(std::int64_t id, runtime::Duration attempt) = 0;
 
   // At some member that seems to be well.
   virtual std::unique_ptr<EtcdWatchStream> open_watch_stream() = 0;

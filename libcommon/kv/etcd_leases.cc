@@ -179,14 +179,17 @@ void EtcdLeases::revoke_later(std::int64_t id) {
 }
 
 Task<void> EtcdLeases::keep(std::shared_ptr<State> lease) {
+  // A quarter after the last was asked for: after one that took long, at once.
+  Time asked = parts_.env.now();
   while (!lease->ended) {
-    const Time next = std::min(parts_.env.now() + lease->ttl / 4, lease->sure_until);
+    const Time next = std::min(asked + lease->ttl / 4, lease->sure_until);
     const auto let_go = co_await runtime::with_deadline(next, "lease", lease->let_go.wait());
     if (let_go || let_go.error().code() != Errc::kTimeout) break;
-    const Time asked = parts_.env.now();
+    asked = parts_.env.now();
     if (asked >= lease->sure_until) break;
-    const auto renewed =
-        co_await runtime::with_deadline(lease->sure_until, "lease renewal", parts_.client.renew_lease(lease->id));
+    // Short tries: a member that passes the call on to a leader which stands still leaves time for the others.
+    const auto renewed = co_await runtime::with_deadline(lease->sure_until, "lease renewal",
+                                                         parts_.client.renew_lease(lease->id, lease->ttl / 8));
     if (renewed && !*renewed) break;
     if (renewed) lease->renewed(asked);
   }

@@ -21,7 +21,7 @@ struct FakeWatchStream {
   runtime::Channel<rpc::WatchResponse> answers{16};  // closed: the stream breaks
 };
 
-class FakeEtcdClient final : public kv::EtcdClient {
+class FakeEtcdClient : public kv::EtcdClient {
  public:
   Task<Result<>> connect() override { co_return {}; }
 
@@ -55,7 +55,9 @@ class FakeEtcdClient final : public kv::EtcdClient {
     co_return fail(Errc::kUnsupported, "fake");
   }
   Task<Result<>> revoke_lease(std::int64_t /*id*/) override { co_return fail(Errc::kUnsupported, "fake"); }
-  Task<Result<bool>> renew_lease(std::int64_t /*id*/) override { co_return fail(Errc::kUnsupported, "fake"); }
+  Task<Result<bool>> renew_lease(std::int64_t /*id*/, runtime::Duration /*attempt*/) override {
+    co_return fail(Errc::kUnsupported, "fake");
+  }
   std::optional<std::size_t> leader() const override { return std::nullopt; }
   std::string describe() const override { return "fake"; }
   Task<void> stop() override { co_return; }
