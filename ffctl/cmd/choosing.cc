@@ -109,4 +109,13 @@ Task<Result<ChosenJob>> choose_job(MasterSession& master, std::string word) {
   co_return std::move(chosen.front());
 }
 
+Task<Result<Job>> whole_job(MasterSession& master, std::string word) {
+  FF_CO_TRY_ASSIGN(const ChosenJob chosen, co_await choose_job(master, word));
+  JobFilter filter;
+  filter.add_ids(chosen.job.id());
+  FF_CO_TRY_ASSIGN(std::vector<Job> jobs, co_await list_jobs(master, std::move(filter), false));
+  if (jobs.empty()) co_return fail(Errc::kNotFound, fmt::format("job {}: is not known", word));
+  co_return std::move(jobs.front());
+}
+
 }  // namespace ff::ctl

@@ -25,4 +25,7 @@ runtime::Task<Result<std::vector<ChosenJob>>> choose_jobs(MasterSession& master,
 // The one job of a word.
 runtime::Task<Result<ChosenJob>> choose_job(MasterSession& master, std::string word);
 
+// The same with all that is known of it: attempts, and what it runs, where the caller may see that.
+runtime::Task<Result<Job>> whole_job(MasterSession& master, std::string word);
+
 }  // namespace ff::ctl

@@ -16,11 +16,13 @@ cli::App app() {
                        {"ffctl ls", "what waits and runs"},
                        {"ffctl explain last", "why it does not run yet"},
                        {"ffctl logs -f last", "watch it"}};
-  app.root.commands = {up_command(),      down_command(),    submit_command(),  run_command(),  import_command(),
-                       ls_command(),      show_command(),    wait_command(),    logs_command(), stop_command(),
-                       suspend_command(), resume_command(),  requeue_command(), hold_command(), release_command(),
-                       prio_command(),    explain_command(), events_command(),  node_command(), status_command(),
-                       doctor_command(),  host_command(),    sim_command()};
+  app.root.commands = {up_command(),      down_command(),    submit_command(),  run_command(),      import_command(),
+                       plan_command(),    ls_command(),      show_command(),    wait_command(),     logs_command(),
+                       stop_command(),    suspend_command(), resume_command(),  requeue_command(),  hold_command(),
+                       release_command(), prio_command(),    explain_command(), describe_command(), events_command(),
+                       history_command(), account_command(), queue_command(),   quota_command(),    share_command(),
+                       ps_command(),      signal_command(),  node_command(),    status_command(),   doctor_command(),
+                       host_command(),    sim_command()};
   return app;
 }
 

@@ -25,11 +25,6 @@ struct Options {
   cli::Duration within{0};
 };
 
-std::uint64_t now_ms(MasterSession& master) {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(master.env().wall_now().time_since_epoch()).count());
-}
-
 report::Table job_table() { return {"ff.job/1", job_columns()}; }
 
 Task<Result<int>> list(MasterSession& master, const Options& o, Format format) {
@@ -51,25 +46,21 @@ Task<Result<int>> list(MasterSession& master, const Options& o, Format format) {
     for (ChosenJob& one : chosen) jobs.push_back(std::move(one.job));
   }
   report::Table table = job_table();
-  const std::uint64_t now = now_ms(master);
+  const std::uint64_t now = wall_ms(master.env());
   for (const Job& job : jobs) table.add_row(job_cells(job, now));
   FF_CO_TRY(print(table.render(format)));
   co_return cli::kExitOk;
 }
 
 Task<Result<int>> show(MasterSession& master, const Options& o, Format format) {
-  FF_CO_TRY_ASSIGN(const ChosenJob chosen, co_await choose_job(master, o.job));
-  JobFilter filter;
-  filter.add_ids(chosen.job.id());
-  FF_CO_TRY_ASSIGN(const std::vector<Job> jobs, co_await list_jobs(master, std::move(filter), false));
-  if (jobs.empty()) co_return fail(Errc::kNotFound, fmt::format("job {}: is not known", o.job));
+  FF_CO_TRY_ASSIGN(const Job job, co_await whole_job(master, o.job));
   if (format == Format::kTable) {
-    FF_CO_TRY(print(job_details(jobs[0], now_ms(master))));
+    FF_CO_TRY(print(job_details(job, wall_ms(master.env()))));
     co_return cli::kExitOk;
   }
   report::JsonWriter json(format == Format::kJson ? 2 : 0);
   json.begin_object().field("schema", "ff.job-show/1");
-  job_json(json, jobs[0]);
+  job_json(json, job);
   json.end_object();
   FF_CO_TRY(print(json.take() + '\n'));
   co_return cli::kExitOk;

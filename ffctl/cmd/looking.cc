@@ -9,6 +9,8 @@
 #include "ffctl/cmd/choosing.hpp"
 #include "ffctl/cmd/commands.hpp"
 #include "ffctl/cmd/text.hpp"
+#include "ffctl/job/spec.hpp"
+#include "libcommon/base/duration.hpp"
 #include "libcommon/report/utf8.hpp"
 
 namespace ff::ctl {
@@ -26,37 +28,32 @@ constexpr auto kLongPoll = 20s;
 struct Options {
   MasterChoice master;
   cli::OutputOptions output;
-  std::string job, node;
+  std::string job, node, at;
   bool watch = false;
   std::int64_t lines = 50;
 };
 
-std::string estimate_text(const StartEstimate& estimate) {
-  if (estimate.now()) return "now";
-  std::string text = estimate.at_ms() == 0 ? "" : std::get<std::string>(time_cell(estimate.at_ms()));
-  if (!estimate.text().empty()) text += (text.empty() ? "" : ", ") + estimate.text();
-  return text;
+// A time, or how long ago it was.
+Result<std::uint64_t> parse_past(const std::string& text, std::uint64_t now) {
+  if (const auto ago = parse_duration(text)) {
+    const auto ms = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(*ago).count());
+    return std::max<std::uint64_t>(now - std::min(now, ms), 1);
+  }
+  return parse_when(text, now);
 }
 
 Task<Result<int>> explain(MasterSession& master, const Options& o, Format format) {
   FF_CO_TRY_ASSIGN(const ChosenJob chosen, co_await choose_job(master, o.job));
   ExplainRequest request;
   request.set_job(chosen.job.id());
+  if (!o.at.empty()) {
+    FF_CO_TRY_ASSIGN(const std::uint64_t at, parse_past(o.at, wall_ms(master.env())));
+    request.set_at_ms(at);
+  }
   FF_CO_TRY_ASSIGN(const ExplainReply reply, co_await master.ask(&MasterClient::explain, std::move(request)));
   if (format == Format::kTable) {
-    const auto id = std::uint64_t{chosen.job.id()};
-    std::string text =
-        fmt::format("job {} ({}): {}\n", id, chosen.job.spec().name(), report::printable(reply.summary()));
-    if (reply.position() != 0) text += fmt::format("position in the queue: {}\n", reply.position());
-    for (const ExplainReply::Blocker& one : reply.blockers()) {
-      text += fmt::format("- {}: {}\n", one.what(), report::printable(one.text()));
-      if (!one.remedy().empty()) text += fmt::format("  would help: {}\n", report::printable(one.remedy()));
-    }
-    if (const std::string start = estimate_text(reply.estimate()); !start.empty())
-      text += fmt::format("start: {}\n", start);
-    for (const std::uint64_t victim : reply.estimate().would_preempt())
-      text += fmt::format("would preempt: job {}\n", victim);
-    FF_CO_TRY(print(text));
+    FF_CO_TRY(print(fmt::format("job {} ({}): {}", std::uint64_t{chosen.job.id()}, chosen.job.spec().name(),
+                                explanation_text(reply))));
     co_return cli::kExitOk;
   }
   report::Table table(
@@ -71,33 +68,6 @@ Task<Result<int>> explain(MasterSession& master, const Options& o, Format format
   for (const ExplainReply::Blocker& one : reply.blockers()) table.add_row({one.what(), one.text(), one.remedy()});
   FF_CO_TRY(print(table.render(format)));
   co_return cli::kExitOk;
-}
-
-std::vector<Cell> event_cells(const Event& event) {
-  return {count_cell(event.id()),
-          time_cell(event.time_ms()),
-          event.kind(),
-          event.job() == 0 ? Cell() : count_cell(event.job()),
-          event.node().empty() ? Cell() : event.node(),
-          event.actor().empty() ? Cell() : event.actor(),
-          event.text().empty() ? Cell() : event.text(),
-          event.attempt() == 0 ? Cell() : count_cell(event.attempt()),
-          event.cause() == 0 ? Cell() : count_cell(event.cause()),
-          count_cell(event.time_ms())};
-}
-
-report::Table event_table() {
-  return {"ff.event/1",
-          {{.key = "event", .title = "EVENT"},
-           {.key = "time", .title = "TIME"},
-           {.key = "kind", .title = "KIND"},
-           {.key = "job", .title = "JOB"},
-           {.key = "node", .title = "NODE"},
-           {.key = "actor", .title = "ACTOR"},
-           {.key = "text", .title = "TEXT"},
-           {.key = "attempt", .title = "ATTEMPT", .wide_only = true},
-           {.key = "cause", .title = "CAUSE", .wide_only = true},
-           {.key = "time_ms", .title = "TIME-MS", .wide_only = true}}};
 }
 
 Task<Result<int>> events(MasterSession& master, const Options& o, Format format) {
@@ -184,12 +154,14 @@ cli::Command explain_command() {
   command.name = "explain";
   command.summary = "Say why a job does not run, what would help, and when it may start";
   command.description = "All that keeps it from starting is listed, not the first thing alone.";
-  command.options = {{.names = "job",
-                      .target = &options->job,
-                      .help = "number, name, or last",
-                      .value_name = "JOB",
-                      .required = true}};
+  command.options = {
+      {.names = "job", .target = &options->job, .help = "number, name, or last", .value_name = "JOB", .required = true},
+      {.names = "--at",
+       .target = &options->at,
+       .help = "why it was where it was then: 2026-12-31T08:00:00Z, or 2h: two hours ago",
+       .value_name = "TIME"}};
   command.examples = {{"ffctl explain train", "for people"},
+                      {"ffctl explain train --at 2h", "what was decided of it before that time"},
                       {"ffctl explain 17 --json | jq -r '.rows[].what'", "what keeps it from starting"}};
   reports(command, options, explain);
   return command;

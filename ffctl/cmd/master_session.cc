@@ -199,6 +199,11 @@ Result<int> run_with_master(Result<MasterTarget> target, bool json, MasterBody& 
   return exit_code_of(result.error());
 }
 
+std::uint64_t wall_ms(const runtime::Env& env) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(env.wall_now().time_since_epoch()).count());
+}
+
 Result<> print(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
     return fail(errno_error("standard output"));

@@ -155,6 +155,8 @@ void reports(cli::Command& command, const std::shared_ptr<Options>& options, Mas
   };
 }
 
+// Since 1970, as times of jobs are.
+std::uint64_t wall_ms(const runtime::Env& env);
 // To standard output, whole, at once. kIo.
 Result<> print(std::string_view text);
 

@@ -1,4 +1,4 @@
-// submit, run: new jobs.
+// submit, plan, run: new jobs.
 #include <fmt/core.h>
 
 #include <memory>
@@ -101,6 +101,24 @@ Result<int> with_jobs(const Options& o, bool json, F then) {
   return then(std::move(*specs));
 }
 
+// What ends the description of submit and plan.
+cli::Command submits(cli::Command command, const std::shared_ptr<Options>& options) {
+  command.exit_codes.push_back({kExitNeverSchedulable, "no node of this cluster could ever run it"});
+  options->output.add_to(command);
+  options->master.add_to(command);
+  for (cli::ExitCode& code : master_exit_codes()) command.exit_codes.push_back(std::move(code));
+  command.run = [options]() -> Result<int> {
+    FF_TRY_ASSIGN(const Format format, options->output.format());
+    const bool json = format == Format::kJson;
+    return with_jobs(*options, json, [&](std::vector<JobSpec> specs) {
+      return with_master(options->master.target(), json, [&] [[clang::coro_wrapper]] (MasterSession & master) {
+        return submit(master, *options, std::move(specs), format);
+      });
+    });
+  };
+  return command;
+}
+
 constexpr const char* kAboutJobs =
     "Its environment is that of the node's agent with --env over it; no shell is between: `sh -c '…'` is one where it "
     "is wanted. ";
@@ -130,21 +148,22 @@ cli::Command submit_command() {
                       {"ffctl submit -N 2 -G 8 -p low -J train -- python train.py", "two whole nodes"},
                       {"ffctl submit -d after-ok:17 -- ./evaluate", "when job 17 has succeeded"},
                       {"id=$(ffctl submit -- make -j) && ffctl wait $id", "in a script"}};
-  command.exit_codes.push_back({kExitNeverSchedulable, "no node of this cluster could ever run it"});
   for (cli::ExitCode& code : job_exit_codes()) command.exit_codes.push_back(std::move(code));
-  options->output.add_to(command);
-  options->master.add_to(command);
-  for (cli::ExitCode& code : master_exit_codes()) command.exit_codes.push_back(std::move(code));
-  command.run = [options]() -> Result<int> {
-    FF_TRY_ASSIGN(const Format format, options->output.format());
-    const bool json = format == Format::kJson;
-    return with_jobs(*options, json, [&](std::vector<JobSpec> specs) {
-      return with_master(options->master.target(), json, [&] [[clang::coro_wrapper]] (MasterSession & master) {
-        return submit(master, *options, std::move(specs), format);
-      });
-    });
-  };
-  return command;
+  return submits(std::move(command), options);
+}
+
+cli::Command plan_command() {
+  const auto options = std::make_shared<Options>();
+  options->dry_run = true;
+  cli::Command command;
+  command.name = "plan";
+  command.summary = "Tell when a job would start and whom it would preempt, and queue nothing";
+  command.description =
+      "As `ffctl submit --dry-run`: everything is checked, and the scheduler is asked with the jobs as they are now.";
+  options->job.add_to(command, true);
+  command.examples = {{"ffctl plan -N 8 -p high -- ./train", "would it start now?"},
+                      {"ffctl plan job.yaml --json | jq '.rows[].would_preempt'", "who would have to make room"}};
+  return submits(std::move(command), options);
 }
 
 cli::Command run_command() {

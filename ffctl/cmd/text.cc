@@ -225,4 +225,52 @@ void job_json(report::JsonWriter& json, const Job& job) {
   json.end_array();
 }
 
+std::string estimate_text(const StartEstimate& estimate) {
+  if (estimate.now()) return "now";
+  std::string text = estimate.at_ms() == 0 ? "" : std::get<std::string>(time_cell(estimate.at_ms()));
+  if (!estimate.text().empty()) text += (text.empty() ? "" : ", ") + estimate.text();
+  return text;
+}
+
+std::string explanation_text(const ExplainReply& reply) {
+  std::string text = report::printable(reply.summary()) + '\n';
+  if (reply.position() != 0) text += fmt::format("position in the queue: {}\n", reply.position());
+  for (const ExplainReply::Blocker& one : reply.blockers()) {
+    text += fmt::format("- {}: {}\n", one.what(), report::printable(one.text()));
+    if (!one.remedy().empty()) text += fmt::format("  would help: {}\n", report::printable(one.remedy()));
+  }
+  if (const std::string start = estimate_text(reply.estimate()); !start.empty())
+    text += fmt::format("start: {}\n", start);
+  for (const std::uint64_t victim : reply.estimate().would_preempt())
+    text += fmt::format("would preempt: job {}\n", victim);
+  return text;
+}
+
+std::vector<report::Cell> event_cells(const Event& event) {
+  return {count_cell(event.id()),
+          time_cell(event.time_ms()),
+          event.kind(),
+          event.job() == 0 ? Cell() : count_cell(event.job()),
+          event.node().empty() ? Cell() : event.node(),
+          event.actor().empty() ? Cell() : event.actor(),
+          event.text().empty() ? Cell() : event.text(),
+          event.attempt() == 0 ? Cell() : count_cell(event.attempt()),
+          event.cause() == 0 ? Cell() : count_cell(event.cause()),
+          count_cell(event.time_ms())};
+}
+
+report::Table event_table() {
+  return {"ff.event/1",
+          {{.key = "event", .title = "EVENT"},
+           {.key = "time", .title = "TIME"},
+           {.key = "kind", .title = "KIND"},
+           {.key = "job", .title = "JOB"},
+           {.key = "node", .title = "NODE"},
+           {.key = "actor", .title = "ACTOR"},
+           {.key = "text", .title = "TEXT"},
+           {.key = "attempt", .title = "ATTEMPT", .wide_only = true},
+           {.key = "cause", .title = "CAUSE", .wide_only = true},
+           {.key = "time_ms", .title = "TIME-MS", .wide_only = true}}};
+}
+
 }  // namespace ff::ctl

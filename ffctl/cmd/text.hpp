@@ -1,4 +1,4 @@
-// How commands show jobs; the words are those of job/words.hpp.
+// How commands show jobs and what is told of them; the words are those of job/words.hpp.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "ffctl/job/words.hpp"
-#include "ffctl/proto/job.pb.h"
+#include "ffctl/proto/master.pb.h"
 #include "libcommon/report/json.hpp"
 #include "libcommon/report/table.hpp"
 
@@ -28,5 +28,14 @@ std::vector<report::Cell> job_cells(const Job& job, std::uint64_t now_ms);
 // All of a job: as text for people, as fields of an open JSON object.
 std::string job_details(const Job& job, std::uint64_t now_ms);
 void job_json(report::JsonWriter& json, const Job& job);
+
+// When it may start; empty: unknown.
+std::string estimate_text(const StartEstimate& estimate);
+// Why a job is where it is: lines.
+std::string explanation_text(const ExplainReply& reply);
+
+// Rows of `ffctl events`.
+report::Table event_table();
+std::vector<report::Cell> event_cells(const Event& event);
 
 }  // namespace ff::ctl

@@ -101,6 +101,8 @@ class Engine {
   void node_checking(const std::string& node, bool checking);
   Result<> set_quota(const Quota& quota, bool remove, const Actor& actor, std::uint64_t now);
   std::vector<Quota> quotas() const;
+  // Of how much each user may use where they compete; `remove`: 1 again, as of all others.
+  Result<> set_share(const std::string& user, double weight, bool remove, const Actor& actor, std::uint64_t now);
   // May this actor see into and control the job?
   static Result<> check_owner(const JobEntry& entry, const Actor& actor);
 

@@ -18,6 +18,8 @@ namespace {
 constexpr int kJobsMax = 100'000;  // of one submission
 constexpr std::size_t kOpenMax = 1'000'000;
 constexpr std::size_t kQuotasMax = 10'000;
+constexpr double kShareMin = 0.01;
+constexpr double kShareMax = 1000;
 
 // Why no state of these nodes would let the job run, whatever they do now. None without nodes: they may be coming.
 std::optional<std::string> impossible(std::span<const NodeRecord* const> nodes, const JobSpec& spec) {
@@ -329,6 +331,29 @@ Result<> Engine::set_quota(const Quota& quota, bool remove, const Actor& actor, 
         fmt::format("{} {} {}: {}", quota.user(), quota.queue(),
                     quota.priority() == PRIORITY_NONE ? "all" : priority_text(quota.priority()),
                     remove ? "none" : std::to_string(quota.nodes())));
+  plan_needed_ = true;
+  flush();
+  return {};
+}
+
+Result<> Engine::set_share(const std::string& user, double weight, bool remove, const Actor& actor, std::uint64_t now) {
+  now_ = std::max(now_, now);
+  if (!actor.admin) return fail(Errc::kPermission, "share: only administrators change shares");
+  if (!plain_name(user)) return fail(Errc::kInvalidArgument, "share: the user is not [A-Za-z0-9._-]{1,255}");
+  if (remove) {
+    if (state_.shares.erase(user) == 0)
+      return fail(Errc::kNotFound, fmt::format("share: user {} has none of his own", user));
+    writes_.push_back({share_key(user), std::nullopt});
+  } else {
+    if (!(weight >= kShareMin && weight <= kShareMax))
+      return fail(Errc::kInvalidArgument,
+                  fmt::format("share: {} is not between {} and {} (1: as everybody)", weight, kShareMin, kShareMax));
+    if (!state_.shares.contains(user) && state_.shares.size() >= kQuotasMax)
+      return fail(Errc::kExhausted, fmt::format("share: there are {} already", kQuotasMax));
+    state_.shares[user] = weight;
+    writes_.push_back({share_key(user), encode(share_record(user, weight))});
+  }
+  event("share", nullptr, "", actor.user, fmt::format("{}: {}", user, remove ? "none" : fmt::format("{}", weight)));
   plan_needed_ = true;
   flush();
   return {};

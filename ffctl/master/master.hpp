@@ -83,12 +83,17 @@ class Master final : public MasterService {
   runtime::Task<Result<ReadLogReply>> read_job_log(rpc::ServerCall& call, const LogRequest& request) override;
   runtime::Task<Result<SetQuotaReply>> set_quota(rpc::ServerCall& call, const SetQuotaRequest& request) override;
   runtime::Task<Result<ListQuotasReply>> list_quotas(rpc::ServerCall& call, const ListQuotasRequest& request) override;
-  runtime::Task<Result<ListProcessesReply>> list_job_processes(rpc::ServerCall& call,
-                                                               const ListProcessesOfJobRequest& request) override;
-  runtime::Task<Result<SignalReply>> signal_job(rpc::ServerCall& call, const SignalJobRequest& request) override;
+  runtime::Task<Result<SetShareReply>> set_share(rpc::ServerCall& call, const SetShareRequest& request) override;
+  runtime::Task<Result<ListSharesReply>> list_shares(rpc::ServerCall& call, const ListSharesRequest& request) override;
+  runtime::Task<Result<ListQueueReply>> list_queue(rpc::ServerCall& call, const ListQueueRequest& request) override;
+  runtime::Task<Result<ListProcessesOfJobReply>> list_job_processes(rpc::ServerCall& call,
+                                                                    const ListProcessesOfJobRequest& request) override;
+  runtime::Task<Result<SignalJobReply>> signal_job(rpc::ServerCall& call, const SignalJobRequest& request) override;
   runtime::Task<Result<StatusReply>> get_status(rpc::ServerCall& call, const StatusRequest& request) override;
 
  private:
+  // The job, if this master leads and the caller may see into it.
+  Result<const JobEntry*> own_job(const rpc::ServerCall& call, const Caller& caller, std::uint64_t id) const;
   class Reports final : public ReportsService {
    public:
     explicit Reports(Master& master) : master_(master) {}

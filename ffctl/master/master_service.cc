@@ -20,7 +20,6 @@ constexpr std::size_t kReplyBytesMax = 3u << 20;
 constexpr std::uint32_t kJobsMax = 100'000, kEventsDefault = 1000, kEventsMax = 100'000;
 constexpr std::uint32_t kWaitMsMax = 30'000;
 constexpr int kListMax = 100'000;  // of ids in one request
-constexpr std::size_t kProcessNodesMax = 64;
 
 Task<Result<>> wait_for(runtime::WaitQueue& queue) { co_return co_await queue.wait(); }
 // The pointer keeps the event.
@@ -334,77 +333,25 @@ Task<Result<ListQuotasReply>> Master::list_quotas(rpc::ServerCall&, const ListQu
   co_return reply;
 }
 
-// ---- forwarded to the agents ----------------------------------------------------------------------------------------
-
-Task<Result<ReadLogReply>> Master::read_job_log(rpc::ServerCall& call, const LogRequest& request) {
+Task<Result<SetShareReply>> Master::set_share(rpc::ServerCall& call, const SetShareRequest& request) {
   FF_CO_TRY(check_leads());
   FF_CO_TRY_ASSIGN(const Actor actor, actor_of(call, request.caller()));
-  FF_CO_TRY_ASSIGN(const JobEntry* const entry, find_job(request.read().job()));
-  FF_CO_TRY(Engine::check_owner(*entry, actor));
-  const Attempt* attempt = nullptr;
-  for (const Attempt& one : entry->job().attempts())
-    if (request.read().attempt() == 0 || one.number() == request.read().attempt()) attempt = &one;
-  if (attempt == nullptr)
-    co_return fail(Errc::kNotFound, fmt::format("job {}: has no such attempt", request.read().job()));
-  const std::uint32_t per_node = entry->spec.run().launcher() == PER_RANK ? entry->spec.run().ranks_per_node() : 1;
-  const std::uint32_t rank_node = request.read().rank() / per_node;
-  if (rank_node >= static_cast<std::uint32_t>(attempt->nodes_size()))
-    co_return fail(Errc::kNotFound, fmt::format("job {}: has no rank {}", request.read().job(), request.read().rank()));
-  ReadLogRequest read = request.read();
-  read.set_attempt(attempt->number());
-  read.set_wait_ms(std::min(read.wait_ms(), kWaitMsMax));
-  FF_CO_TRY_ASSIGN(const std::shared_ptr<rpc::Client> client, client_of(attempt->nodes(static_cast<int>(rank_node))));
-  AgentClient agent(*client);
-  co_return co_await agent.read_log(read, {.timeout = std::chrono::milliseconds(read.wait_ms()) + 10s, .attempts = 1});
+  FF_CO_TRY(engine_.set_share(request.user(), request.weight(), request.remove(), actor, now_ms()));
+  kick();
+  FF_CO_TRY(co_await stored());
+  co_return SetShareReply();
 }
 
-Task<Result<ListProcessesReply>> Master::list_job_processes(rpc::ServerCall& call,
-                                                            const ListProcessesOfJobRequest& request) {
+Task<Result<ListSharesReply>> Master::list_shares(rpc::ServerCall&, const ListSharesRequest&) {
   FF_CO_TRY(check_leads());
-  FF_CO_TRY_ASSIGN(const Actor actor, actor_of(call, request.caller()));
-  FF_CO_TRY_ASSIGN(const JobEntry* const entry, find_job(request.job()));
-  FF_CO_TRY(Engine::check_owner(*entry, actor));
-  ListProcessesReply reply;
-  if (!entry->live()) co_return reply;
-  std::vector<std::string> nodes(entry->attempt().nodes().begin(), entry->attempt().nodes().end());
-  if (nodes.size() > kProcessNodesMax) nodes.resize(kProcessNodesMax);
-  ListProcessesRequest ask;
-  ask.set_job(request.job());
-  for (const std::string& node : nodes) {
-    FF_CO_TRY_ASSIGN(const std::shared_ptr<rpc::Client> client, client_of(node));
-    AgentClient agent(*client);
-    FF_CO_TRY_ASSIGN(const ListProcessesReply one, co_await agent.list_processes(ask, {.timeout = 5s, .attempts = 1}));
-    reply.MergeFrom(one);
-  }
+  ListSharesReply reply;
+  for (Share& share : scheduling_.shares(engine_)) *reply.add_shares() = std::move(share);
   co_return reply;
 }
 
-Task<Result<SignalReply>> Master::signal_job(rpc::ServerCall& call, const SignalJobRequest& request) {
+Task<Result<ListQueueReply>> Master::list_queue(rpc::ServerCall&, const ListQueueRequest& request) {
   FF_CO_TRY(check_leads());
-  FF_CO_TRY_ASSIGN(const Actor actor, actor_of(call, request.caller()));
-  FF_CO_TRY_ASSIGN(const JobEntry* const entry, find_job(request.job()));
-  FF_CO_TRY(Engine::check_owner(*entry, actor));
-  if (request.signal() < 1 || request.signal() > 64)
-    co_return fail(Errc::kInvalidArgument, fmt::format("signal: {} is not 1 to 64", request.signal()));
-  if (!entry->live()) co_return fail(Errc::kInvalidArgument, fmt::format("job {}: does not run", request.job()));
-  SignalRequest ask;
-  ask.set_job(request.job());
-  ask.set_attempt(entry->attempt().number());
-  ask.set_signal(request.signal());
-  const std::vector<std::string> nodes(entry->attempt().nodes().begin(), entry->attempt().nodes().end());
-  const std::uint32_t per_node = entry->spec.run().launcher() == PER_RANK ? entry->spec.run().ranks_per_node() : 1;
-  SignalReply reply;
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    ask.clear_ranks();
-    for (const std::uint32_t rank : request.ranks())
-      if (rank / per_node == i) ask.add_ranks(rank);
-    if (!request.ranks().empty() && ask.ranks().empty()) continue;
-    FF_CO_TRY_ASSIGN(const std::shared_ptr<rpc::Client> client, client_of(nodes[i]));
-    AgentClient agent(*client);
-    FF_CO_TRY_ASSIGN(const SignalReply one, co_await agent.signal(ask, {.timeout = 5s, .attempts = 1}));
-    reply.set_signalled(reply.signalled() + one.signalled());
-  }
-  co_return reply;
+  co_return scheduling_.queue(engine_, request, kReplyBytesMax);
 }
 
 Task<Result<StatusReply>> Master::get_status(rpc::ServerCall&, const StatusRequest&) {

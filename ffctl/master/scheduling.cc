@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <unordered_set>
 
 #include "ffctl/job/words.hpp"
 #include "ffctl/sched/plan.hpp"
@@ -17,8 +18,10 @@ using sched::Ms;
 
 constexpr std::uint64_t kLookAgainMs = 5000;  // at what changes with time alone: slices, minimum runs, starvation
 constexpr std::uint64_t kLeaseMs = 60'000;    // for which nodes are kept for whom their job was preempted
-constexpr double kHalfLifeMs = 24.0 * 3600 * 1000;
+constexpr double kHourMs = 3600.0 * 1000;
+constexpr double kHalfLifeMs = 24 * kHourMs;
 constexpr std::uint32_t kLabelBits = 64;
+constexpr std::uint32_t kQueueMax = 100'000;  // in one reply
 constexpr std::uint64_t kOverdueMs = 60'000;  // that a job which has outrun its estimate is expected to take
 
 std::uint32_t intern(std::map<std::string, std::uint32_t>& names, const std::string& name) {
@@ -90,6 +93,27 @@ void Scheduling::use(const Engine& engine, std::uint64_t now) {
     const JobEntry& entry = *engine.job(id);
     usage_[entry.job().user()] += passed * entry.attempt().nodes_size() * weight(entry.spec);
   }
+}
+
+std::vector<Share> Scheduling::shares(const Engine& engine) const {
+  std::map<std::string, Share> by_user;
+  for (const auto& [user, weight] : engine.state().shares) {
+    by_user[user].set_weight(weight);
+    by_user[user].set_set(true);
+  }
+  for (const auto& [user, usage] : usage_) by_user[user].set_node_hours(usage / kHourMs);
+  for (const std::uint64_t id : engine.live()) {
+    const JobEntry& entry = *engine.job(id);
+    Share& share = by_user[entry.job().user()];
+    share.set_nodes(share.nodes() + static_cast<std::uint32_t>(entry.attempt().nodes_size()));
+  }
+  std::vector<Share> out;
+  for (auto& [user, share] : by_user) {
+    share.set_user(user);
+    if (!share.set()) share.set_weight(1);
+    out.push_back(std::move(share));
+  }
+  return out;
 }
 
 // ---- views ----------------------------------------------------------------------------------------------------------
@@ -276,8 +300,11 @@ sched::Snapshot Scheduling::snapshot(const Engine& engine, std::uint64_t now, Na
     node.memory_bytes = std::max(node.memory_bytes, held[i].memory_bytes);
   }
   out.users.resize(names.users.names().size());
-  for (std::size_t i = 0; i < out.users.size(); ++i)
-    if (const auto used = usage_.find(*names.users.names()[i]); used != usage_.end()) out.users[i].usage = used->second;
+  for (std::size_t i = 0; i < out.users.size(); ++i) {
+    const std::string& user = *names.users.names()[i];
+    if (const auto used = usage_.find(user); used != usage_.end()) out.users[i].usage = used->second;
+    if (const auto share = state.shares.find(user); share != state.shares.end()) out.users[i].share = share->second;
+  }
   add_quotas(engine, names, out);
   return out;
 }
@@ -433,6 +460,62 @@ ExplainReply Scheduling::explain(const Engine& engine, const JobEntry& entry, st
   const std::string phase = phase_text(job.phase());
   const std::string why = reply.blockers().empty() ? job.reason() : reply.blockers(0).text();
   reply.set_summary(why.empty() ? phase : fmt::format("{}: {}", phase, why));
+  return reply;
+}
+
+ListQueueReply Scheduling::queue(const Engine& engine, const ListQueueRequest& request, std::size_t bytes_max) const {
+  ListQueueReply reply;
+  reply.set_decided_ms(decided_ms_);
+  const std::uint32_t limit = request.limit() == 0 ? kQueueMax : std::min(request.limit(), kQueueMax);
+  std::uint32_t passed_over = 0;
+  std::size_t bytes = 0;
+  // `verdict`: none where no pass has seen it.
+  const auto add = [&](const JobEntry& entry, const sched::Verdict* verdict) {
+    const Job& job = entry.job();
+    const JobSpec& spec = entry.spec;
+    if (!request.user().empty() && request.user() != job.user()) return;
+    if (!request.queue().empty() && request.queue() != spec.queue()) return;
+    if (passed_over < request.skip()) {
+      ++passed_over;
+      return;
+    }
+    if (static_cast<std::uint32_t>(reply.jobs_size()) >= limit || bytes >= bytes_max) {
+      reply.set_more(true);
+      return;
+    }
+    QueuedJob& one = *reply.add_jobs();
+    one.set_job(job.id());
+    one.set_name(spec.name());
+    one.set_user(job.user());
+    one.set_queue(spec.queue());
+    one.set_priority(spec.priority());
+    one.set_nodes(spec.resources().nodes());
+    one.set_gpus_per_node(spec.resources().gpus_per_node());
+    one.set_since_ms(job.phase_since_ms());
+    one.set_preemptions(job.preemptions());
+    if (verdict == nullptr) {
+      one.set_what("new");
+    } else {
+      const ExplainReply::Blocker why = blocker(*verdict, entry);
+      one.set_position(verdict->position);
+      one.set_what(why.what());
+      one.set_text(why.text());
+      one.set_start_ms(estimate_of(*verdict, decided_ms_).at_ms());
+    }
+    bytes += one.ByteSizeLong();
+  };
+  std::unordered_set<std::uint64_t> seen;
+  for (const Decided& one : decided_) {
+    if (reply.more()) return reply;
+    const JobEntry* const entry = engine.job(one.job);
+    if (entry == nullptr || entry->job().phase() != QUEUED) continue;
+    seen.insert(one.job);
+    add(*entry, &one.verdict);
+  }
+  for (const std::uint64_t id : engine.queued()) {
+    if (reply.more()) break;
+    if (!seen.contains(id)) add(*engine.job(id), nullptr);
+  }
   return reply;
 }
 

@@ -37,9 +37,13 @@ class Scheduling {
   // As if these were submitted now, together; nothing is.
   std::vector<StartEstimate> estimate(const Engine& engine, const SubmitRequest& request, const Actor& actor,
                                       std::uint64_t now) const;
+  // As of the last pass, in its order; those that came since are last, without a position.
+  ListQueueReply queue(const Engine& engine, const ListQueueRequest& request, std::size_t bytes_max) const;
   // When something would be decided anew without any other change; 0: never.
   std::uint64_t next_pass_ms() const noexcept { return next_pass_ms_; }
   const std::string& policy_name() const noexcept { return policy_name_; }
+  // Of users that have a share of their own, have used something lately, or use something now.
+  std::vector<Share> shares(const Engine& engine) const;
 
  private:
   // Numbers for names, in the order in which they were first seen.

@@ -104,10 +104,19 @@ std::string quota_key(const QuotaKey& quota) {
   return "q" + quota.user + '\0' + quota.queue + '\0' + static_cast<char>('0' + quota.priority);
 }
 
+std::string share_key(std::string_view user) { return "u" + std::string(user); }
+
 std::string encode(const google::protobuf::MessageLite& message) {
   std::string out(1, kFormat);
   message.AppendToString(&out);
   return out;
+}
+
+Share share_record(const std::string& user, double weight) {
+  Share record;
+  record.set_user(user);
+  record.set_weight(weight);
+  return record;
 }
 
 std::string encode_job(const JobEntry& entry) { return encode(entry.record); }
@@ -160,6 +169,12 @@ Result<> read_record(std::string_view key, std::string_view value, State& state)
     state.quotas[{quota.user(), quota.queue(), static_cast<int>(quota.priority())}] = quota;
     return {};
   }
+  if (kind == 'u') {
+    Share share;
+    FF_TRY(decode(key, value, share));
+    state.shares[share.user()] = share.weight();
+    return {};
+  }
   return fail(Errc::kUnsupported,
               fmt::format("record {}: of a kind that this software does not know (upgrade)", kv::printable_key(key)));
 }
@@ -193,6 +208,7 @@ std::map<std::string, std::string> records_of(const State& state) {
   }
   for (const auto& [name, node] : state.nodes) out[node_key(name)] = encode(node.record);
   for (const auto& [key, quota] : state.quotas) out[quota_key(key)] = encode(quota);
+  for (const auto& [user, weight] : state.shares) out[share_key(user)] = encode(share_record(user, weight));
   for (const Event& event : state.events) {
     EventRecord record;
     *record.add_events() = event;

@@ -1,8 +1,9 @@
 // State: all that ffctld knows of a cluster, and how it is stored. A plain model; engine.hpp says what changes it.
 //
 // Records    Of each job three: what changes often (JobRecord), its description, and the state that its program keeps;
-//            of each node, quota and batch of events one; a header. A change is the records that it touches, with their
-//            new values: reading the store at any moment gives the state after the last change that was committed.
+//            of each node, quota, share and batch of events one; a header. A change is the records that it touches,
+//            with their new values: reading the store at any moment gives the state after the last change that was
+//            committed.
 // Creation   Jobs from header.next_job on were not submitted, whatever records there are of them: so a submission of
 //            any number of jobs is whole or not there although its records fill several transactions. Nor did events
 //            from header.next_event on happen, nor those of a record that begins within another's.
@@ -105,6 +106,7 @@ struct State {
   std::map<std::uint64_t, JobEntry> jobs;
   std::map<std::string, NodeEntry> nodes;
   std::map<QuotaKey, Quota> quotas;
+  std::map<std::string, double> shares;     // weights of users that have one of their own
   std::deque<Event> events;                 // by id, without gaps
   std::deque<std::uint64_t> event_records;  // the first event of each record
 
@@ -122,9 +124,11 @@ std::string spec_key(std::uint64_t job);
 std::string blob_key(std::uint64_t job);
 std::string node_key(std::string_view node);
 std::string quota_key(const QuotaKey& quota);
+std::string share_key(std::string_view user);
 std::string events_key(std::uint64_t first);
 
 std::string encode(const google::protobuf::MessageLite& message);
+Share share_record(const std::string& user, double weight);
 std::string encode_job(const JobEntry& entry);
 std::string encode_spec(const JobEntry& entry);
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "libcommon/base/rng.hpp"
 #include "libcommon/kv/key_range.hpp"
@@ -548,6 +549,22 @@ TEST(Engine, WhatCannotBeIsRefusedAtOnce) {
   spec = spec_of("a", 2);
   spec.set_priority(HIGH);
   refused(spec, "resources.nodes: 2 is more than the quota of 1 nodes", Errc::kExhausted);
+}
+
+TEST(Engine, SharesAreAdministratorsAndKept) {
+  World world(1);
+  const Actor ann{.user = "ann", .uid = 1000, .gid = 1000};
+  EXPECT_EQ(world.engine.set_share("ann", 2, false, ann, world.now).error().code(), Errc::kPermission);
+  for (const double weight : {0.0, -1.0, 1001.0, std::numeric_limits<double>::quiet_NaN()})
+    EXPECT_EQ(world.engine.set_share("ann", weight, false, kRoot, world.now).error().code(), Errc::kInvalidArgument);
+  EXPECT_EQ(world.engine.set_share("a b", 2, false, kRoot, world.now).error().code(), Errc::kInvalidArgument);
+  EXPECT_EQ(world.engine.set_share("ann", 0, true, kRoot, world.now).error().code(), Errc::kNotFound);
+  ASSERT_TRUE(world.engine.set_share("ann", 2.5, false, kRoot, world.now));
+  ASSERT_TRUE(world.engine.set_share("bob", 3, false, kRoot, world.now));
+  ASSERT_TRUE(world.engine.set_share("bob", 0, true, kRoot, world.now));
+  State read;
+  for (const auto& [key, value] : records_of(world.engine.state())) ASSERT_TRUE(read_record(key, value, read)) << key;
+  EXPECT_EQ(read.shares, (std::map<std::string, double>{{"ann", 2.5}}));
 }
 
 TEST(Engine, ARankThatCannotBeKilledDrainsItsNode) {
