@@ -21,8 +21,8 @@ cli::App app() {
                        stop_command(),    suspend_command(), resume_command(),  requeue_command(),  hold_command(),
                        release_command(), prio_command(),    explain_command(), describe_command(), events_command(),
                        history_command(), account_command(), queue_command(),   quota_command(),    share_command(),
-                       ps_command(),      signal_command(),  node_command(),    status_command(),   doctor_command(),
-                       host_command(),    sim_command()};
+                       ps_command(),      signal_command(),  top_command(),     node_command(),     status_command(),
+                       doctor_command(),  host_command(),    sim_command()};
   return app;
 }
 

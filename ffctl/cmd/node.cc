@@ -23,7 +23,7 @@ struct Options {
   cli::OutputOptions output;
   std::vector<std::string> nodes;
   std::string text;
-  bool preempt = false;
+  bool preempt = false, remove = false;
 };
 
 template <class List>
@@ -78,7 +78,7 @@ Task<Result<int>> list(MasterSession& master, const Options& o, Format format) {
 
 Task<Result<int>> control(MasterSession& master, const Options& o, Format format) {
   ControlNodeRequest request;
-  request.set_verb(o.verb);
+  request.set_verb(o.remove ? ControlNodeRequest::REMOVE_LABEL : o.verb);
   request.set_text(o.text);
   request.set_preempt(o.preempt);
   for (const std::string& node : o.nodes) request.add_nodes(node);
@@ -126,7 +126,14 @@ cli::Command change_command(ControlNodeRequest::Verb verb, const char* name, con
   command.summary = summary;
   command.description = description;
   command.options = {nodes_option(*options, true)};
-  if (verb == ControlNodeRequest::DRAIN) {
+  if (verb == ControlNodeRequest::ADD_LABEL) {
+    command.options.insert(command.options.begin(), {.names = "label",
+                                                     .target = &options->text,
+                                                     .help = "without spaces and commas",
+                                                     .value_name = "LABEL",
+                                                     .required = true});
+    command.options.push_back({.names = "--remove", .target = &options->remove, .help = "take it away"});
+  } else if (verb == ControlNodeRequest::DRAIN) {
     command.options.push_back({.names = "--reason",
                                .target = &options->text,
                                .help = "why, for people who look later",
@@ -164,6 +171,14 @@ cli::Command node_command() {
                       {"ffctl node drain n17 --preempt", "when it cannot wait"}}),
       change_command(ControlNodeRequest::UNDRAIN, "undrain", "Undo drain", "",
                      {{"ffctl node undrain n17", "it may be used again"}}),
+      change_command(ControlNodeRequest::ADD_LABEL, "label", "Give nodes a label that jobs may require",
+                     "Beside those that their agents were started with, which are not changed. Jobs that run stay.",
+                     {{"ffctl node label ib n1 n2", "`ffctl submit --require ib` means these two"},
+                      {"ffctl node label ib n2 --remove", "and now one"}}),
+      change_command(ControlNodeRequest::FORGET, "forget", "Take nodes that are lost off the list",
+                     "For machines that do not come back. One whose agent reports again is there again.",
+                     {{"ffctl node forget n17", "it was sold"}}),
+      node_tree_command(),
       change_command(ControlNodeRequest::CHECK, "check", "Test nodes that have no jobs",
                      "Runs `ffbench node` there. A node that fails is drained with the reason.",
                      {{"ffctl node check n17", "in seconds"}, {"ffctl node check n17 --level full", "in minutes"}})};

@@ -10,7 +10,6 @@
 
 namespace ff::ctl {
 
-using report::Cell;
 using report::Format;
 using report::Unit;
 using runtime::Task;
@@ -24,8 +23,6 @@ struct Options {
   std::int64_t limit = 0;
   bool summary = false;
 };
-
-std::uint64_t waited_ms(const QueuedJob& job, std::uint64_t now) { return now - std::min(now, job.since_ms()); }
 
 // All of them, or `limit`, however many replies that takes.
 Task<Result<std::vector<QueuedJob>>> waiting(MasterSession& master, const Options& o) {
@@ -43,29 +40,6 @@ Task<Result<std::vector<QueuedJob>>> waiting(MasterSession& master, const Option
   }
 }
 
-report::Table list(const std::vector<QueuedJob>& jobs, std::uint64_t now) {
-  report::Table table("ff.queue/1", {{.key = "position", .title = "POSITION"},
-                                     {.key = "job", .title = "JOB"},
-                                     {.key = "name", .title = "NAME"},
-                                     {.key = "user", .title = "USER"},
-                                     {.key = "priority", .title = "PRIORITY"},
-                                     {.key = "nodes", .title = "NODES"},
-                                     {.key = "gpus_per_node", .title = "GPUS"},
-                                     {.key = "waited_ns", .title = "WAITED", .unit = Unit::kNanoseconds},
-                                     {.key = "start", .title = "START"},
-                                     {.key = "what", .title = "WHAT"},
-                                     {.key = "text", .title = "TEXT"},
-                                     {.key = "queue", .title = "QUEUE", .wide_only = true},
-                                     {.key = "preemptions", .title = "PREEMPTIONS", .wide_only = true}});
-  for (const QueuedJob& job : jobs)
-    table.add_row({job.position() == 0 ? Cell() : count_cell(job.position()), count_cell(job.job()), job.name(),
-                   job.user(), priority_text(job.priority()), count_cell(job.nodes()), count_cell(job.gpus_per_node()),
-                   duration_cell(waited_ms(job, now)), time_cell(job.start_ms()), job.what(),
-                   job.text().empty() ? Cell() : job.text(), job.queue().empty() ? Cell() : job.queue(),
-                   count_cell(job.preemptions())});
-  return table;
-}
-
 // By priority, the highest first, and user.
 report::Table sums(const std::vector<QueuedJob>& jobs, std::uint64_t now) {
   struct Sum {
@@ -76,7 +50,7 @@ report::Table sums(const std::vector<QueuedJob>& jobs, std::uint64_t now) {
     Sum& sum = by[{-static_cast<int>(job.priority()), job.user()}];
     ++sum.jobs;
     sum.nodes += job.nodes();
-    sum.longest_ms = std::max(sum.longest_ms, waited_ms(job, now));
+    sum.longest_ms = std::max(sum.longest_ms, queued_ms(job, now));
   }
   report::Table table("ff.queue-sums/1", {{.key = "priority", .title = "PRIORITY"},
                                           {.key = "user", .title = "USER"},
@@ -92,7 +66,13 @@ report::Table sums(const std::vector<QueuedJob>& jobs, std::uint64_t now) {
 Task<Result<int>> show(MasterSession& master, const Options& o, Format format) {
   FF_CO_TRY_ASSIGN(const std::vector<QueuedJob> jobs, co_await waiting(master, o));
   const std::uint64_t now = wall_ms(master.env());
-  FF_CO_TRY(print((o.summary ? sums(jobs, now) : list(jobs, now)).render(format)));
+  if (o.summary) {
+    FF_CO_TRY(print(sums(jobs, now).render(format)));
+    co_return cli::kExitOk;
+  }
+  report::Table table = queue_table();
+  for (const QueuedJob& job : jobs) table.add_row(queue_cells(job, now));
+  FF_CO_TRY(print(table.render(format)));
   co_return cli::kExitOk;
 }
 

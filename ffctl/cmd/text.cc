@@ -273,4 +273,41 @@ report::Table event_table() {
            {.key = "time_ms", .title = "TIME-MS", .wide_only = true}}};
 }
 
+report::Table queue_table() {
+  return {"ff.queue/1",
+          {{.key = "position", .title = "POSITION"},
+           {.key = "job", .title = "JOB"},
+           {.key = "name", .title = "NAME"},
+           {.key = "user", .title = "USER"},
+           {.key = "priority", .title = "PRIORITY"},
+           {.key = "nodes", .title = "NODES"},
+           {.key = "gpus_per_node", .title = "GPUS"},
+           {.key = "waited_ns", .title = "WAITED", .unit = Unit::kNanoseconds},
+           {.key = "start", .title = "START"},
+           {.key = "what", .title = "WHAT"},
+           {.key = "text", .title = "TEXT"},
+           {.key = "queue", .title = "QUEUE", .wide_only = true},
+           {.key = "preemptions", .title = "PREEMPTIONS", .wide_only = true}}};
+}
+
+std::vector<Cell> queue_cells(const QueuedJob& job, std::uint64_t now_ms) {
+  return {job.position() == 0 ? Cell() : count_cell(job.position()),
+          count_cell(job.job()),
+          job.name(),
+          job.user(),
+          priority_text(job.priority()),
+          count_cell(job.nodes()),
+          count_cell(job.gpus_per_node()),
+          duration_cell(queued_ms(job, now_ms)),
+          time_cell(job.start_ms()),
+          job.what(),
+          job.text().empty() ? Cell() : job.text(),
+          job.queue().empty() ? Cell() : job.queue(),
+          count_cell(job.preemptions())};
+}
+
+std::uint64_t queued_ms(const QueuedJob& job, std::uint64_t now_ms) {
+  return now_ms > job.since_ms() ? now_ms - job.since_ms() : 0;
+}
+
 }  // namespace ff::ctl

@@ -34,6 +34,11 @@ std::string estimate_text(const StartEstimate& estimate);
 // Why a job is where it is: lines.
 std::string explanation_text(const ExplainReply& reply);
 
+// Rows of `ffctl queue`; how long the job has waited there.
+report::Table queue_table();
+std::vector<report::Cell> queue_cells(const QueuedJob& job, std::uint64_t now_ms);
+std::uint64_t queued_ms(const QueuedJob& job, std::uint64_t now_ms);
+
 // Rows of `ffctl events`.
 report::Table event_table();
 std::vector<report::Cell> event_cells(const Event& event);

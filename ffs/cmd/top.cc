@@ -11,9 +11,9 @@
 #include "ffs/cmd/session.hpp"
 #include "ffs/cmd/text.hpp"
 #include "ffs/cmd/top_rates.hpp"
-#include "ffs/cmd/top_screen.hpp"
 #include "ffs/daemon/stats.ff.hpp"
 #include "libcommon/base/duration.hpp"
+#include "libcommon/cli/full_screen.hpp"
 #include "libcommon/report/json.hpp"
 #include "libcommon/rpc/client.hpp"
 #include "libcommon/runtime/real_env.hpp"
@@ -265,7 +265,7 @@ Task<void> ask_for_ever(runtime::Env* env, Nodes* nodes, const Options* o, bool*
 
 // Until q is pressed, or the error of the context. A node that does not answer holds up neither keys nor drawing.
 Task<Result<>> watch_keys(const Nodes* nodes, const Options* o, Format format, bool* changed) {
-  TopScreen screen;
+  cli::FullScreen screen;
   std::string sort = o->sort;
   for (;;) {
     if (std::exchange(*changed, false)) {
@@ -318,7 +318,7 @@ Task<Result<int>> run(runtime::RealEnv& env, const ClusterFile& cluster, const O
   Nodes nodes;
   for (const ClusterNode& node : cluster.nodes) nodes.push_back(std::make_unique<Node>(env, node));
   const bool full_screen =
-      !o.once && o.samples == 0 && (format == Format::kTable || format == Format::kWide) && TopScreen::possible();
+      !o.once && o.samples == 0 && (format == Format::kTable || format == Format::kWide) && cli::FullScreen::possible();
   co_await ask_all(&nodes, o.timeout);
   const Result<> shown =
       full_screen ? co_await show_on_screen(env, &nodes, o, format) : co_await print_samples(env, &nodes, o, format);

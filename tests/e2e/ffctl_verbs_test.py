@@ -171,6 +171,38 @@ class VerbsTest(unittest.TestCase):
         self.assertIn('started', self.ffctl('explain', job, '--at', self.time_of(job, 'started')).stdout)
         self.assertIn('nothing is kept of it', self.ffctl('explain', job, '--at', '1h', expect=3).stderr)
 
+    def test_top_and_tree(self):
+        running = self.submit('-N', 1, '-J', 'shown', '--', 'sleep', '1000')
+        self.ffctl('wait', running, '--until', 'running')
+        waits = self.submit('-N', 2, '--', 'true')
+        self.await_rows(lambda rows: [r['job'] for r in rows] == [waits], 'queue')
+        sample = json.loads(self.ffctl('top', '--once', '--json').stdout)
+        self.assertEqual((sample['nodes_busy'], sample['nodes_ready'], sample['gpus'], sample['gpus_held']), (1, 1, 16, 8))
+        self.assertEqual([one['name'] for one in sample['running']], ['shown'])
+        self.assertEqual([one['job'] for one in sample['waiting']], [waits])
+        lines = self.ffctl('top', '-n', 2, '-d', '0.1s', '-o', 'jsonl').stdout.splitlines()
+        self.assertEqual([json.loads(line)['schema'] for line in lines], ['ff.ctl.top/1'] * 2)
+        text = self.ffctl('top', '-n', 1).stdout
+        self.assertIn('GPUs: 8 of 16 held (50 %)', text)
+        self.assertIn('shown', text)
+        self.ffctl('top', '--once', '-n', 2, expect=2)
+        tree = self.ffctl('node', 'tree').stdout
+        self.assertIn('2 nodes: 1 busy, 1 ready, 0 out; 16 GPUs', tree)
+        self.assertIn('`- node2', tree)
+        self.assertNotIn('node2', self.ffctl('node', 'tree', '-b').stdout)
+        self.assertEqual([(r['nodes'], r['busy']) for r in self.rows('node', 'tree')], [(2, 1)])
+
+    def test_labels_are_given_and_taken(self):
+        self.assertIn("no node has the label 'ib'", self.ffctl('submit', '--require', 'ib', '--', 'true', expect=8).stderr)
+        self.ffctl('node', 'label', 'ib', 'node2')
+        job = self.submit('--require', 'ib', '--', 'true')
+        self.ffctl('wait', job)
+        self.assertEqual(json.loads(self.ffctl('show', job, '--json').stdout)['attempts'][0]['nodes'], ['node2'])
+        self.ffctl('node', 'label', 'ib', 'node2', '--remove')
+        self.assertIn('has no label ib', self.ffctl('node', 'label', 'ib', 'node2', '--remove', expect=3).stderr)
+        self.assertIn('without spaces', self.ffctl('node', 'label', 'a b', 'node2', expect=2).stderr)
+        self.assertIn('reports, or has jobs', self.ffctl('node', 'forget', 'node1', expect=2).stderr)
+
     def time_of(self, job, kind):
         """Of its first event of the kind."""
         ms = next(r['time_ms'] for r in self.rows('events', job) if r['kind'] == kind)

@@ -1,10 +1,10 @@
-#include "ffs/cmd/top_screen.hpp"
+#include "libcommon/cli/full_screen.hpp"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace ff::ffs {
+namespace ff::cli {
 namespace {
 
 // Without what moves, erases and highlights.
@@ -38,4 +38,4 @@ TEST(FitToScreen, KeepsCharactersWhole) {
 TEST(FitToScreen, TakesAnEmptyText) { EXPECT_EQ(visible(fit_to_screen("", 5, 5)), ""); }
 
 }  // namespace
-}  // namespace ff::ffs
+}  // namespace ff::cli

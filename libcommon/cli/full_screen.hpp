@@ -1,4 +1,4 @@
-// TopScreen: the whole terminal, for a table that is drawn again and again, and the keys that are pressed meanwhile.
+// FullScreen: the whole terminal, for a table that is drawn again and again, and the keys that are pressed meanwhile.
 //
 // Restored   When it goes; while the process is stopped by Ctrl-Z. Ctrl-C and SIGTERM do what they did before: who
 //            catches them lets this object go. Killed otherwise, the terminal's own `reset` helps.
@@ -13,18 +13,18 @@
 
 #include "libcommon/base/result.hpp"
 
-namespace ff::ffs {
+namespace ff::cli {
 
-class TopScreen {
+class FullScreen {
  public:
   // Whether standard input and output are a terminal that can do this (TERM is not "dumb").
   static bool possible();
 
   // REQUIRES: possible().
-  TopScreen();
-  ~TopScreen();
-  TopScreen(const TopScreen&) = delete;
-  TopScreen& operator=(const TopScreen&) = delete;
+  FullScreen();
+  ~FullScreen();
+  FullScreen(const FullScreen&) = delete;
+  FullScreen& operator=(const FullScreen&) = delete;
 
   // Lines of text, cut to the terminal's size as it is now; the first is highlighted, as is the line of titles. kIo.
   Result<> draw(std::string_view text);
@@ -45,4 +45,4 @@ class TopScreen {
 // `text` cut to so many lines and columns, each line ended by "erase to the end of the line". Pure.
 std::string fit_to_screen(std::string_view text, std::size_t rows, std::size_t columns);
 
-}  // namespace ff::ffs
+}  // namespace ff::cli

@@ -1,4 +1,4 @@
-#include "ffs/cmd/top_screen.hpp"
+#include "libcommon/cli/full_screen.hpp"
 
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -15,7 +15,7 @@
 
 #include "libcommon/base/file.hpp"
 
-namespace ff::ffs {
+namespace ff::cli {
 
 namespace {
 
@@ -36,20 +36,20 @@ Result<> put(std::string_view text) { return write_all(STDOUT_FILENO, std::as_by
 
 }  // namespace
 
-bool TopScreen::possible() {
+bool FullScreen::possible() {
   const char* const term = std::getenv("TERM");
   return ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0 && term != nullptr && *term != '\0' &&
          std::string_view(term) != "dumb";
 }
 
-TopScreen::TopScreen() {
+FullScreen::FullScreen() {
   ::tcgetattr(STDIN_FILENO, &before_);
   enter();
 }
 
-TopScreen::~TopScreen() { leave(); }
+FullScreen::~FullScreen() { leave(); }
 
-void TopScreen::enter() {
+void FullScreen::enter() {
   termios keys = before_;
   keys.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
   keys.c_cc[VMIN] = 0;
@@ -61,19 +61,19 @@ void TopScreen::enter() {
   (void)put(kEnter);
 }
 
-void TopScreen::leave() {
+void FullScreen::leave() {
   (void)put(kLeave);
   ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
 }
 
-Result<> TopScreen::draw(std::string_view text) {
+Result<> FullScreen::draw(std::string_view text) {
   std::tie(rows_, columns_) = size_now();
   return put(fit_to_screen(text, rows_, columns_));
 }
 
-bool TopScreen::resized() const { return size_now() != std::pair(rows_, columns_); }
+bool FullScreen::resized() const { return size_now() != std::pair(rows_, columns_); }
 
-char TopScreen::key() {
+char FullScreen::key() {
   pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
   if (::poll(&input, 1, 0) <= 0) return 0;
   char pressed = 0;
@@ -111,4 +111,4 @@ std::string fit_to_screen(std::string_view text, std::size_t rows, std::size_t c
   return out;
 }
 
-}  // namespace ff::ffs
+}  // namespace ff::cli
