@@ -106,7 +106,7 @@ class NodeAttempt : public std::enable_shared_from_this<NodeAttempt> {
   Result<> prepare();
   Result<std::string> write_script();
   Result<> launch_ranks();
-  std::string kill_leftovers() const;
+  std::string kill_leftovers(bool search) const;
   void follow_ranks();
   void make_links();
 

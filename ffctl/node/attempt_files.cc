@@ -195,7 +195,10 @@ Result<> NodeAttempt::launch_ranks() {
 }
 
 Task<void> NodeAttempt::verify(std::shared_ptr<NodeAttempt> self) {
-  auto left = co_await runtime::offload(self->host_.env, [attempt = self.get()] { return attempt->kill_leftovers(); });
+  const bool vouched =
+      std::ranges::all_of(self->ranks_, [](const Rank& rank) { return rank.link->status().vouched; });
+  auto left = co_await runtime::offload(
+      self->host_.env, [attempt = self.get(), vouched] { return attempt->kill_leftovers(!vouched); });
   self->verifying_ = false;
   self->verify_again_ = self->host_.env.now() + 1s;
   const std::string trouble = left ? *left : left.error().message();
@@ -209,13 +212,13 @@ Task<void> NodeAttempt::verify(std::shared_ptr<NodeAttempt> self) {
   self->host_.changed();
 }
 
-// What is still there says so; empty: nothing is. The supervisors have looked below themselves already; here come those
-// that got away because their supervisor was killed.
-std::string NodeAttempt::kill_leftovers() const {
+// What is still there says so; empty: nothing is. Supervisors have looked below themselves already, where nothing gets
+// away from; `search`: one of them was killed, and what was below it is known by its environment alone.
+std::string NodeAttempt::kill_leftovers(bool search) const {
   const std::string marker = "FF_CTL=" + host_.page_folder(name_);
   std::vector<pid_t> left;
   for (int round = 0; round < kVerifyRounds; ++round) {
-    left = marked(marker);
+    left = search ? marked(marker) : std::vector<pid_t>();
     if (!cgroup_.empty()) {
       Cgroups::kill(cgroup_);
       std::ranges::copy(members(cgroup_), std::back_inserter(left));

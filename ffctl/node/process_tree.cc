@@ -3,9 +3,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <set>
@@ -77,6 +79,20 @@ std::string command_of(pid_t pid, const std::string& stat) {
                                                                  : "[" + stat.substr(open + 1, close - open - 1) + "]";
 }
 
+// Separated by anything else.
+std::vector<pid_t> numbers(const std::string& text) {
+  std::vector<pid_t> out;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at < end) {
+    pid_t pid = 0;
+    const auto [next, error] = std::from_chars(at, end, pid);
+    if (error == std::errc() && pid > 0) out.push_back(pid);
+    at = next == at ? at + 1 : next;
+  }
+  return out;
+}
+
 bool ended(pid_t pid) {
   ProcessInfo info;
   return !parse_stat(content(proc(pid, "stat"), 4096), info) || info.state == 'Z' || info.state == 'X';
@@ -114,6 +130,39 @@ std::vector<pid_t> descendants(const std::map<pid_t, ProcessInfo>& all, pid_t ro
   return out;
 }
 
+std::vector<pid_t> own_descendants() {
+  std::vector<pid_t> out;
+  std::set<pid_t> known{::getpid()};
+  std::vector<pid_t> todo{::getpid()};
+  while (!todo.empty()) {
+    const std::string tasks = proc(todo.back(), "task");
+    const bool self = todo.back() == ::getpid();
+    todo.pop_back();
+    DIR* const folder = ::opendir(tasks.c_str());
+    if (folder == nullptr) continue;
+    while (const dirent* entry = ::readdir(folder)) {
+      if (entry->d_name[0] == '.') continue;
+      const std::string list = tasks + "/" + entry->d_name + "/children";
+      if (self && ::access(list.c_str(), R_OK) != 0) {
+        ::closedir(folder);
+        return descendants(processes(), ::getpid());
+      }
+      for (const pid_t child : numbers(content(list, 1u << 20))) {
+        if (!known.insert(child).second) continue;
+        todo.push_back(child);
+        if (!ended(child)) out.push_back(child);
+      }
+    }
+    ::closedir(folder);
+  }
+  return out;
+}
+
+bool childless() {
+  siginfo_t info{};
+  return ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD;
+}
+
 std::vector<pid_t> marked(std::string_view entry) {
   std::vector<pid_t> out;
   const std::string needle = '\0' + std::string(entry) + '\0';
@@ -126,16 +175,8 @@ std::vector<pid_t> marked(std::string_view entry) {
 }
 
 std::vector<pid_t> members(const std::string& cgroup_folder) {
-  std::vector<pid_t> out;
-  const std::string text = content(cgroup_folder + "/cgroup.procs", 16u << 20);
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  while (at < end) {
-    pid_t pid = 0;
-    const auto [next, error] = std::from_chars(at, end, pid);
-    if (error == std::errc() && pid > 0 && !ended(pid)) out.push_back(pid);
-    at = next == at ? at + 1 : next;
-  }
+  std::vector<pid_t> out = numbers(content(cgroup_folder + "/cgroup.procs", 16u << 20));
+  std::erase_if(out, ended);
   return out;
 }
 

@@ -199,6 +199,7 @@ void RankLink::hear(std::string_view line) {
     status_.unclean = line.size() > 8 ? line.substr(8) : line;
   } else if (verb == "clean") {
     status_.clean = true;
+    status_.vouched = true;
   }
   changed_();
 }

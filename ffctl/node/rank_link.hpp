@@ -27,8 +27,9 @@ struct RankStatus {
   bool fenced = false;  // it lived when its lease ran out
   std::uint64_t ended_ms = 0;
   std::string reason;   // of kFailed
-  bool clean = false;   // nothing of it is left, and its supervisor has ended
-  std::string unclean;  // what is left
+  bool clean = false;    // nothing of it is left, and its supervisor has ended
+  bool vouched = false;  // its supervisor said so, at its end: it was below all that the rank ever started
+  std::string unclean;   // what is left
   std::uint64_t log_bytes = 0;
   std::uint64_t output_ms = 0;
 

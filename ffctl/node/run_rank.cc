@@ -251,16 +251,16 @@ void Supervisor::finish(std::string status) {
 }
 
 void Supervisor::kill_all() {
-  for (const pid_t pid : descendants(processes(), ::getpid())) ::kill(pid, SIGKILL);
+  for (const pid_t pid : own_descendants()) ::kill(pid, SIGKILL);
 }
 
 bool Supervisor::all_gone() {
   reap();
-  return ended_ && descendants(processes(), ::getpid()).empty();
+  return ended_ && childless();
 }
 
 void Supervisor::note_shared_files() {
-  for (const pid_t pid : descendants(processes(), ::getpid()))
+  for (const pid_t pid : own_descendants())
     for (const SharedFile& file : shared_files(pid)) shared_[file.path] = file.inode;
 }
 
@@ -294,7 +294,7 @@ void Supervisor::on_time() {
   }
   kill_all();
   if (now - killing_since_ < kKillPatience || !cleaning_said_.empty()) return;
-  const auto left = descendants(processes(), ::getpid());
+  const auto left = own_descendants();
   if (left.empty()) return;
   cleaning_said_ = fmt::format("unclean {} processes do not end, the first is {}", left.size(), left.front());
   say(cleaning_said_);
