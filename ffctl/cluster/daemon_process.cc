@@ -191,7 +191,7 @@ std::vector<pid_t> ranks_below(const std::string& folder) {
   DIR* const proc = ::opendir("/proc");
   if (proc == nullptr) return found;
   const std::string entry = "FF_CTL=" + folder + "/";
-  const std::string keeper = std::string("\0run-rank\0", 10) + folder + "/";
+  const std::string keeper = std::string("ffrank\0", 7) + folder + "/";
   while (const dirent* one = ::readdir(proc)) {
     const std::string_view name = one->d_name;
     pid_t pid = 0;

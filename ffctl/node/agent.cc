@@ -98,7 +98,7 @@ Agent::Agent(runtime::RealEnv& env, AgentOptions options)
       options_(std::move(options)),
       host_{.env = env,
             .folder = options_.folder,
-            .executable = options_.executable,
+            .ffrank = options_.ffrank,
             .cgroups = {},
             .inherited = own_environment(),
             .log_bytes = options_.log_bytes,

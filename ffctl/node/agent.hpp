@@ -28,6 +28,7 @@ struct AgentOptions {
   std::string name;
   std::string folder;      // exists, absolute
   std::string executable;  // ffnoded
+  std::string ffrank;      // see find_ffrank()
   std::vector<net::PeerAddress> masters;
   net::Address listen = net::Address::tcp("127.0.0.1", 0);
   std::string host;  // by which others reach this node; empty: that of `listen`

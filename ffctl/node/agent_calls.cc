@@ -7,8 +7,8 @@
 
 #include "ffctl/node/agent.hpp"
 #include "ffctl/node/check.hpp"
-#include "ffctl/node/process_tree.hpp"
-#include "ffctl/node/rank_log.hpp"
+#include "ffctl/rank/process_tree.hpp"
+#include "ffctl/rank/rank_log.hpp"
 #include "libcommon/base/defer.hpp"
 #include "libcommon/report/utf8.hpp"
 

@@ -23,10 +23,10 @@
 #include <vector>
 
 #include "ffctl/ffjob/agent_page.hpp"
-#include "ffctl/node/cgroup.hpp"
 #include "ffctl/node/launch_plan.hpp"
 #include "ffctl/node/rank_link.hpp"
 #include "ffctl/node/record.pb.h"
+#include "ffctl/rank/cgroup.hpp"
 #include "libcommon/runtime/real_env.hpp"
 
 namespace ff::ctl {
@@ -34,8 +34,8 @@ namespace ff::ctl {
 // What attempts need of their agent; outlives them.
 struct AttemptHost {
   runtime::RealEnv& env;
-  std::string folder;      // of the agent: attempts/, pages/, logs/
-  std::string executable;  // ffnoded, for the process beside each rank
+  std::string folder;  // of the agent: attempts/, pages/, logs/
+  std::string ffrank;  // the process beside each rank
   std::optional<Cgroups> cgroups;
   std::map<std::string, std::string> inherited;  // environment
   std::uint64_t log_bytes = 0;                   // kept of a rank's output

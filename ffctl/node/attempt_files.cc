@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "ffctl/node/attempt.hpp"
-#include "ffctl/node/process_tree.hpp"
+#include "ffctl/rank/process_tree.hpp"
 #include "libcommon/base/file.hpp"
 
 namespace ff::ctl {
@@ -189,16 +189,15 @@ Result<> NodeAttempt::launch_ranks() {
     start.set_lease_leave(launch_lease_.leave);
     start.set_lease_stop(launch_lease_.stop);
     start.set_change_user(::geteuid() == 0 && desired_.uid() != 0);
-    FF_TRY(ranks_[i].link->launch(start, host_.executable));
+    FF_TRY(ranks_[i].link->launch(start, host_.ffrank));
   }
   return {};
 }
 
 Task<void> NodeAttempt::verify(std::shared_ptr<NodeAttempt> self) {
-  const bool vouched =
-      std::ranges::all_of(self->ranks_, [](const Rank& rank) { return rank.link->status().vouched; });
-  auto left = co_await runtime::offload(
-      self->host_.env, [attempt = self.get(), vouched] { return attempt->kill_leftovers(!vouched); });
+  const bool vouched = std::ranges::all_of(self->ranks_, [](const Rank& rank) { return rank.link->status().vouched; });
+  auto left = co_await runtime::offload(self->host_.env,
+                                        [attempt = self.get(), vouched] { return attempt->kill_leftovers(!vouched); });
   self->verifying_ = false;
   self->verify_again_ = self->host_.env.now() + 1s;
   const std::string trouble = left ? *left : left.error().message();

@@ -15,7 +15,6 @@
 #include <string_view>
 
 #include "ffctl/node/agent.hpp"
-#include "ffctl/node/run_rank.hpp"
 #include "libcommon/cli/app.hpp"
 #include "libcommon/log/log.hpp"
 #include "libcommon/net/tcp_network.hpp"
@@ -64,6 +63,16 @@ Result<std::string> own_executable() {
   return std::string(path.data(), static_cast<std::size_t>(got));
 }
 
+// Where it is in a build folder, and where it is installed.
+Result<std::string> find_ffrank(const std::string& executable) {
+  const std::string folder = executable.substr(0, executable.rfind('/'));
+  for (const char* place : {"/ffrank", "/../libexec/fire-flyer/ffrank"})
+    if (::access((folder + place).c_str(), X_OK) == 0) return folder + place;
+  return fail(
+      Errc::kNotFound,
+      fmt::format("ffrank: is neither in {0} nor in {0}/../libexec/fire-flyer (install it beside ffnoded)", folder));
+}
+
 Result<std::string> make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), 0711) != 0 && errno != EEXIST) return fail(errno_error("--folder: " + path));
   std::array<char, PATH_MAX> full{};
@@ -97,6 +106,7 @@ Result<AgentOptions> options_from(const Arguments& a) {
   FF_TRY(check_name(o.name));
   FF_TRY_ASSIGN(o.folder, make_folder(a.folder));
   FF_TRY_ASSIGN(o.executable, own_executable());
+  FF_TRY_ASSIGN(o.ffrank, find_ffrank(o.executable));
   FF_TRY_ASSIGN(o.masters, parse_masters(a.masters));
   FF_TRY_ASSIGN(o.listen, net::parse_address(a.listen));
   o.host = a.host.empty() && o.listen.host.empty() ? host_name() : a.host;
@@ -235,8 +245,6 @@ cli::Command describe(Arguments& a) {
 }  // namespace
 
 int run_ffnoded(int argc, char** argv) {
-  // Not for people: what the agent starts beside each rank. Without the parser, as there are many of them.
-  if (argc == 4 && std::string_view(argv[1]) == "run-rank") return run_rank(argv[2], argv[3]);
   Arguments arguments;
   cli::App app;
   app.root = describe(arguments);

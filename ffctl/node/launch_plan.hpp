@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ffctl/node/record.pb.h"
+#include "ffctl/rank/rank.pb.h"
 #include "libcommon/base/result.hpp"
 
 namespace ff::ctl {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <spawn.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -49,19 +50,31 @@ Result<UniqueFd> unix_socket() {
   return fd;
 }
 
-// In the child of a process with threads: system calls only.
-[[noreturn]] void become_supervisor(int listener, int lock, int null_fd, const char* path, char** argv, char** envp) {
-  ::setsid();
-  for (int target = 0; target < 3; ++target) ::dup2(null_fd, target);
-  // Both are above 9 (F_DUPFD), so neither move hits the other.
-  ::dup2(listener, 3);
-  ::dup2(lock, 4);
-  ::close_range(5, ~0u, 0);
+// A process of its own session with these descriptors as 3 and 4 and no others. They are above 4.
+Result<pid_t> spawn_supervisor(const std::string& program, std::vector<std::string> words, int listener, int lock) {
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+  ::posix_spawn_file_actions_adddup2(&actions, 0, 1);
+  ::posix_spawn_file_actions_adddup2(&actions, 0, 2);
+  ::posix_spawn_file_actions_adddup2(&actions, listener, 3);
+  ::posix_spawn_file_actions_adddup2(&actions, lock, 4);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, 5);
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
   sigset_t none;
   ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::execve(path, argv, envp);
-  ::_exit(127);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+  pid_t pid = 0;
+  const int error = ::posix_spawn(&pid, program.c_str(), &actions, &attributes, argv.data(), environ);
+  ::posix_spawnattr_destroy(&attributes);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return fail(errno_error(program, error));
+  return pid;
 }
 
 }  // namespace
@@ -75,7 +88,7 @@ RankLink::~RankLink() {
 
 std::string RankLink::file(const char* what) const { return fmt::format("{}/rank-{}.{}", folder_, number_, what); }
 
-Result<> RankLink::launch(const RankStart& start, const std::string& executable) {
+Result<> RankLink::launch(const RankStart& start, const std::string& program) {
   FF_TRY(write_file_atomic(file("start"), start.SerializeAsString()));
   ::unlink(file("status").c_str());
   ::unlink(file("sock").c_str());
@@ -89,17 +102,9 @@ Result<> RankLink::launch(const RankStart& start, const std::string& executable)
   if (!lock_file || ::flock(lock_file.get(), LOCK_EX | LOCK_NB) != 0) return fail(errno_error(file("lock")));
   const UniqueFd listener(::fcntl(made.get(), F_DUPFD_CLOEXEC, 10)),
       lock(::fcntl(lock_file.get(), F_DUPFD_CLOEXEC, 10));
-  const UniqueFd null_fd(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!listener || !lock || !null_fd) return fail(errno_error("descriptors"));
-  const std::string number = std::to_string(number_);
-  std::vector<std::string> words{"ffnoded", "run-rank", folder_, number};
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  const pid_t pid = ::fork();
-  if (pid < 0) return fail(errno_error("fork"));
-  if (pid == 0) become_supervisor(listener.get(), lock.get(), null_fd.get(), executable.c_str(), argv.data(), environ);
-  supervisor_ = pid;
+  if (!listener || !lock) return fail(errno_error("descriptors"));
+  FF_TRY_ASSIGN(supervisor_,
+                spawn_supervisor(program, {"ffrank", folder_, std::to_string(number_)}, listener.get(), lock.get()));
   return {};
 }
 

@@ -12,8 +12,8 @@
 #include <optional>
 #include <string>
 
-#include "ffctl/node/lease.hpp"
-#include "ffctl/node/record.pb.h"
+#include "ffctl/rank/lease.hpp"
+#include "ffctl/rank/rank.pb.h"
 #include "libcommon/runtime/real_env.hpp"
 
 namespace ff::ctl {
@@ -26,7 +26,7 @@ struct RankStatus {
   bool out_of_memory = false;
   bool fenced = false;  // it lived when its lease ran out
   std::uint64_t ended_ms = 0;
-  std::string reason;   // of kFailed
+  std::string reason;    // of kFailed
   bool clean = false;    // nothing of it is left, and its supervisor has ended
   bool vouched = false;  // its supervisor said so, at its end: it was below all that the rank ever started
   std::string unclean;   // what is left
@@ -44,8 +44,8 @@ class RankLink {
   RankLink(const RankLink&) = delete;
   RankLink& operator=(const RankLink&) = delete;
 
-  // Writes rank-N.start and starts the supervisor. `executable`: ffnoded.
-  Result<> launch(const RankStart& start, const std::string& executable);
+  // Writes rank-N.start and starts the supervisor. `program`: ffrank.
+  Result<> launch(const RankStart& start, const std::string& program);
   // Listens to the supervisor until it has ended, or the task is cancelled. A supervisor that is not there any more
   // leaves its status file; without one the rank counts as killed.
   runtime::Task<void> follow();

@@ -76,7 +76,7 @@ class Chaos:
                 self.shot.add(job)
             if beside:
                 pid = int(pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[1])
-                if b'run-rank' not in pathlib.Path(f'/proc/{pid}/cmdline').read_bytes():
+                if b'ffrank' not in pathlib.Path(f'/proc/{pid}/cmdline').read_bytes():
                     return
             os.kill(pid, number)
 

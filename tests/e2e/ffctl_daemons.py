@@ -215,7 +215,7 @@ class Daemons:
         # The processes beside ranks.
         for file in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
             with contextlib.suppress(OSError):
-                if f'run-rank\0{self.folder}/'.encode() in file.read_bytes():
+                if f'ffrank\0{self.folder}/'.encode() in file.read_bytes():
                     os.kill(int(file.parent.name), signal.SIGKILL)
         if self.mounted:
             subprocess.run(['umount', '-l', self.folder / 'nodes/n0'], check=False)

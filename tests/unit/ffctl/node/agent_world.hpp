@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "ffctl/node/launch_plan.hpp"
-#include "ffctl/node/process_tree.hpp"
 #include "ffctl/proto/agent.ff.hpp"
+#include "ffctl/rank/process_tree.hpp"
 #include "libcommon/base/defer.hpp"
 #include "libcommon/net/cluster_key.hpp"
 #include "libcommon/net/tcp_network.hpp"

@@ -1,5 +1,5 @@
 // Processes by descent, by marker and by cgroup.
-#include "ffctl/node/process_tree.hpp"
+#include "ffctl/rank/process_tree.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <fstream>
 
-#include "ffctl/node/cgroup.hpp"
+#include "ffctl/rank/cgroup.hpp"
 
 namespace ff::ctl {
 namespace {

@@ -1,5 +1,5 @@
 // Logs of ranks: segments, offsets that keep counting, and readers at any place.
-#include "ffctl/node/rank_log.hpp"
+#include "ffctl/rank/rank_log.hpp"
 
 #include <gtest/gtest.h>
 

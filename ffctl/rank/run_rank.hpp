@@ -1,4 +1,4 @@
-// `ffnoded run-rank`: the small process beside each rank. It starts the rank, writes its log, keeps its exit status in
+// ffrank: the small process beside each rank. It starts the rank, writes its log, keeps its exit status in
 // a file, and stays when the agent is killed, which then finds it again by its socket and its lock.
 //
 // Files in the attempt's folder, N the rank's number on this node

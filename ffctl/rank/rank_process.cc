@@ -1,4 +1,4 @@
-#include "ffctl/node/rank_process.hpp"
+#include "ffctl/rank/rank_process.hpp"
 
 #include <fcntl.h>
 #include <fmt/core.h>

@@ -1,4 +1,4 @@
-#include "ffctl/node/cgroup.hpp"
+#include "ffctl/rank/cgroup.hpp"
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -9,7 +9,7 @@
 #include <csignal>
 #include <sstream>
 
-#include "ffctl/node/process_tree.hpp"
+#include "ffctl/rank/process_tree.hpp"
 #include "libcommon/base/file.hpp"
 
 namespace ff::ctl {

@@ -1,4 +1,4 @@
-#include "ffctl/node/process_tree.hpp"
+#include "ffctl/rank/process_tree.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -30,8 +30,8 @@ struct ProcessInfo {
 std::map<pid_t, ProcessInfo> processes(bool commands = false);
 // Those below `root`, without it and without those that have ended.
 std::vector<pid_t> descendants(const std::map<pid_t, ProcessInfo>& all, pid_t root);
-// The same of this process, by the lists of children that the kernel keeps: without a look at any other process. One may
-// be missed while others end: look again. Where the kernel has no such lists, as above.
+// The same of this process, by the lists of children that the kernel keeps: without a look at any other process. One
+// may be missed while others end: look again. Where the kernel has no such lists, as above.
 std::vector<pid_t> own_descendants();
 // This process has no child, also none that has ended and was not waited for. Of one that adopts the orphans below it
 // (PR_SET_CHILD_SUBREAPER): nothing at all is below it.

@@ -1,4 +1,4 @@
-#include "ffctl/node/rank_log.hpp"
+#include "ffctl/rank/rank_log.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "ffctl/node/record.pb.h"
+#include "ffctl/rank/rank.pb.h"
 #include "libcommon/base/result.hpp"
 #include "libcommon/base/unique_fd.hpp"
 

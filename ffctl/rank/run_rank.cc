@@ -1,4 +1,4 @@
-#include "ffctl/node/run_rank.hpp"
+#include "ffctl/rank/run_rank.hpp"
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -19,11 +19,11 @@
 #include <numeric>
 #include <optional>
 
-#include "ffctl/node/cgroup.hpp"
-#include "ffctl/node/lease.hpp"
-#include "ffctl/node/process_tree.hpp"
-#include "ffctl/node/rank_log.hpp"
-#include "ffctl/node/rank_process.hpp"
+#include "ffctl/rank/cgroup.hpp"
+#include "ffctl/rank/lease.hpp"
+#include "ffctl/rank/process_tree.hpp"
+#include "ffctl/rank/rank_log.hpp"
+#include "ffctl/rank/rank_process.hpp"
 #include "libcommon/base/file.hpp"
 
 namespace ff::ctl {
@@ -96,7 +96,6 @@ class Supervisor {
 
 int Supervisor::run() {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-  ::prctl(PR_SET_NAME, "ffnoded-rank");
   ::signal(SIGPIPE, SIG_IGN);
   for (const int signo : {SIGINT, SIGHUP, SIGTERM}) ::signal(signo, SIG_IGN);  // it ends when its rank is cleaned
   sigset_t child;
@@ -349,7 +348,7 @@ int run_rank(const std::string& folder, const std::string& number) {
   const auto text = read_file(folder + "/rank-" + number + ".start", kStartBytesMax);
   RankStart start;
   if (!text || !start.ParseFromString(*text)) {
-    fmt::print(stderr, "ffnoded: run-rank: {}/rank-{}.start: cannot be read\n", folder, number);
+    fmt::print(stderr, "ffrank: {}/rank-{}.start: cannot be read\n", folder, number);
     return 1;
   }
   return Supervisor(folder, number, std::move(start)).run();
