@@ -87,6 +87,29 @@ class VerbsTest(unittest.TestCase):
         self.assertEqual(self.rows('plan', '-p', 'very-high', '--', 'true')[0]['would_preempt'], str(victim))
         self.assertEqual([r['job'] for r in self.rows('ls')], [victim], 'a plan queues nothing')
 
+    def test_logs_never_wait_unasked_and_names_find_what_is_done(self):
+        """skypilot 10253: logs without following waited for the start; 4845: not found by name once it was done."""
+        blocks = self.submit('-N', 2, '--preemption', 'never', '--', 'sleep', '1000')
+        self.ffctl('wait', blocks, '--until', 'running')
+        waits = self.submit('-J', 'by-name', '--', 'echo', 'said')
+        self.assertEqual(self.ffctl('logs', waits, expect=None, timeout=30).stdout, '')
+        self.ffctl('stop', '-f', blocks)
+        self.ffctl('wait', waits)
+        self.assertEqual(self.ffctl('logs', 'by-name').stdout, 'said\n')
+        self.assertEqual(self.ffctl('logs', '-f', 'by-name').stdout, 'said\n')
+
+    def test_wait_ends_as_the_job_did(self):
+        """HyperQueue 0.25 changed what waiting returns; a clean exit during the grace time was ambiguous with Slurm."""
+        for command, code in (('exit 0', 0), ('exit 3', 3), ('kill -9 $$', 137)):
+            job = self.submit('--retry', 'none', '--', 'sh', '-c', command)
+            self.assertEqual(self.ffctl('wait', job, expect=None).returncode, code, command)
+        # It ends with 0 when it is told to make room: it has not finished, and goes on.
+        job = self.submit('-p', 'low', '-N', 2, '--', 'sh', '-c',
+                          'test $FF_ATTEMPT = 2 && exit 5; trap "exit 0" TERM; sleep 1000 & wait')
+        self.ffctl('wait', job, '--until', 'running')
+        self.ffctl('run', '-p', 'high', '--', 'true')
+        self.assertEqual(self.ffctl('wait', job, expect=None).returncode, 5)
+
     def test_quotas_hold_jobs_back_and_are_counted(self):
         self.ffctl('quota', 'set', '*', 1, '-p', 'high')
         self.addCleanup(lambda: self.ffctl('quota', 'rm', '*', '-p', 'high', expect=None))

@@ -300,6 +300,7 @@ TEST(Engine, OneThatDoesNotSaveIsKilledAtTheEndOfItsGraceAndGoesOn) {
   EXPECT_EQ(world.job(id).phase(), RUNNING);
 }
 
+// HAI: a job that was stopped while it was suspended came back.
 TEST(Engine, AStopThatRacesASuspensionWins) {
   for (std::uint64_t wait = 0; wait < 800; wait += 10) {
     World world(1);
@@ -317,6 +318,7 @@ TEST(Engine, AStopThatRacesASuspensionWins) {
   }
 }
 
+// volcano 5805: a gang that had lost a node was left running below its size.
 TEST(Engine, ALostNodeEndsTheGangAndAnotherPlacementIsTried) {
   World world(3);
   const auto id = world.submit(spec_of("a", 2, {"steps=50"}));
@@ -366,6 +368,71 @@ TEST(Engine, DependenciesAreMetOrRefused) {
   EXPECT_EQ(world.job(third).attempts_size(), 0);
 }
 
+// flux 4940: two holds needed two releases.
+TEST(Engine, WhatIsHeldTwiceIsReleasedOnce) {
+  World world(1);
+  world.schedule = false;
+  const auto id = world.submit(spec_of("a", 1));
+  ASSERT_TRUE(world.control(id, ControlRequest::HOLD));
+  (void)world.control(id, ControlRequest::HOLD, kRoot);
+  EXPECT_EQ(world.job(id).phase(), HELD);
+  ASSERT_TRUE(world.control(id, ControlRequest::RELEASE));
+  EXPECT_EQ(world.job(id).phase(), QUEUED);
+}
+
+// flux 4287: what depended on a job that had ended already waited for ever.
+TEST(Engine, DependenciesOnWhatIsDoneAreMetOrRefusedAtOnce) {
+  World world(1);
+  const auto good = world.submit(spec_of("good", 1, {"steps=1"}));
+  world.run(2000);
+  const auto bad = world.submit(spec_of("bad", 1, {"steps=1", "exit=3"}));
+  world.run(2000);
+  ASSERT_EQ(world.job(good).result(), SUCCEEDED);
+  ASSERT_EQ(world.job(bad).result(), FAILED);
+  world.schedule = false;
+  const auto after = [&](std::uint64_t on, Dependency::Condition condition) {
+    JobSpec spec = spec_of("after", 1);
+    spec.add_depends()->set_condition(condition);
+    spec.mutable_depends(0)->set_job(on);
+    const auto id = world.submit(spec);
+    world.run(20);
+    return world.job(id).phase();
+  };
+  using D = Dependency;
+  for (const auto condition : {D::AFTER_OK, D::AFTER_ANY, D::AFTER_START}) EXPECT_EQ(after(good, condition), QUEUED);
+  for (const auto condition : {D::AFTER_NOT_OK, D::AFTER_ANY, D::AFTER_START}) EXPECT_EQ(after(bad, condition), QUEUED);
+  EXPECT_EQ(after(good, D::AFTER_NOT_OK), DONE);
+  EXPECT_EQ(after(bad, D::AFTER_OK), DONE);
+}
+
+// HAI: of ranks that failed within 5 s of each other each was a failure, and used up a retry.
+TEST(Engine, RanksThatFailTogetherAreOneFailure) {
+  World world(4);
+  JobSpec spec = spec_of("a", 4, {"steps=1", "exit=7"});
+  spec.mutable_retry()->add_on(NONZERO_EXIT);
+  spec.mutable_retry()->set_max(2);
+  const auto id = world.submit(spec);
+  world.run(20'000);
+  EXPECT_EQ(world.job(id).result(), FAILED);
+  EXPECT_EQ(world.job(id).exit_code(), 7);
+  EXPECT_EQ(world.job(id).attempts_size(), 3) << "one, and two retries";
+}
+
+// HAI: a launch signal that was lost left a gang that never began.
+TEST(Engine, OrdersAndReportsThatAreLostAreSaidAgain) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    World world(4);
+    world.rng = Rng(seed);
+    world.options.failure_timeout_ms = 60'000;
+    world.engine.begin(State(), ++world.epoch, world.now);
+    world.loss = 0.5;
+    const auto id = world.submit(spec_of("a", 4, {"steps=3"}));
+    world.run(15'000);
+    EXPECT_EQ(world.job(id).result(), SUCCEEDED) << "seed " << seed << ": " << world.job(id).reason();
+    EXPECT_EQ(world.job(id).attempts_size(), 1) << "seed " << seed;
+  }
+}
+
 TEST(Engine, TimeLimitsAndWatchdogs) {
   World world(2);
   JobSpec limited = spec_of("a", 1, {"steps=1000"});
@@ -378,6 +445,7 @@ TEST(Engine, TimeLimitsAndWatchdogs) {
   EXPECT_EQ(world.job(b).exit_code(), 23);
 }
 
+// HAI: a request that was sent again made two launchers of one job.
 TEST(Engine, ArepeatedSubmissionGivesTheSameJobs) {
   World world(1);
   SubmitRequest request;
@@ -567,6 +635,7 @@ TEST(Engine, SharesAreAdministratorsAndKept) {
   EXPECT_EQ(read.shares, (std::map<std::string, double>{{"ann", 2.5}}));
 }
 
+// flux 5579: a job whose cleanup did not end held its nodes without a word.
 TEST(Engine, ARankThatCannotBeKilledDrainsItsNode) {
   World world(1);
   const auto id = world.submit(spec_of("a", 1, {"steps=1000"}));
