@@ -21,7 +21,7 @@ Task<Result<Job>> by_name(MasterSession& master, std::string name) {
   JobFilter filter;
   filter.add_names(name);
   filter.set_done(true);
-  FF_CO_TRY_ASSIGN(std::vector<Job> found, co_await list_jobs(master, std::move(filter), true));
+  FF_CO_TRY_ASSIGN(std::vector<Job> found, co_await list_jobs(master, std::move(filter), Detail::kBrief));
   // One's own first.
   if (std::ranges::any_of(found, [&](const Job& job) { return job.user() == master.caller().user(); }))
     std::erase_if(found, [&](const Job& job) { return job.user() != master.caller().user(); });
@@ -63,7 +63,8 @@ Task<Result<std::vector<Job>>> jobs_of(MasterSession& master, std::string text, 
     case Kind::kLabel: filter.add_labels(selector.text); break;
     case Kind::kState: filter.add_phases(selector.phase); break;
   }
-  FF_CO_TRY_ASSIGN(jobs, co_await list_jobs(master, std::move(filter), true, selector.kind == Kind::kLast ? 1 : 0));
+  FF_CO_TRY_ASSIGN(jobs,
+                   co_await list_jobs(master, std::move(filter), Detail::kBrief, selector.kind == Kind::kLast ? 1 : 0));
   if (selector.first != selector.last) std::erase_if(jobs, [](const Job& job) { return !open(job); });
   if (selector.result != RESULT_NONE)
     std::erase_if(jobs, [&](const Job& job) { return job.result() != selector.result; });
@@ -75,10 +76,11 @@ Task<Result<std::vector<Job>>> jobs_of(MasterSession& master, std::string text, 
 
 }  // namespace
 
-Task<Result<std::vector<Job>>> list_jobs(MasterSession& master, JobFilter filter, bool brief, std::uint32_t limit) {
+Task<Result<std::vector<Job>>> list_jobs(MasterSession& master, JobFilter filter, Detail detail, std::uint32_t limit) {
   ListJobsRequest request;
   *request.mutable_filter() = std::move(filter);
-  request.set_brief(brief);
+  request.set_brief(detail != Detail::kAll);
+  request.set_row(detail == Detail::kRow);
   std::vector<Job> jobs;
   for (;;) {
     if (limit != 0) request.set_limit(limit - static_cast<std::uint32_t>(jobs.size()));
@@ -113,7 +115,7 @@ Task<Result<Job>> whole_job(MasterSession& master, std::string word) {
   FF_CO_TRY_ASSIGN(const ChosenJob chosen, co_await choose_job(master, word));
   JobFilter filter;
   filter.add_ids(chosen.job.id());
-  FF_CO_TRY_ASSIGN(std::vector<Job> jobs, co_await list_jobs(master, std::move(filter), false));
+  FF_CO_TRY_ASSIGN(std::vector<Job> jobs, co_await list_jobs(master, std::move(filter), Detail::kAll));
   if (jobs.empty()) co_return fail(Errc::kNotFound, fmt::format("job {}: is not known", word));
   co_return std::move(jobs.front());
 }

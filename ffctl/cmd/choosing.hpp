@@ -12,8 +12,10 @@
 
 namespace ff::ctl {
 
+// How much of each: what job_cells() shows; with all of its description but variables and script; all of it.
+enum class Detail : std::uint8_t { kRow, kBrief, kAll };
 // Jobs of the filter, newest first, however many replies that takes. `limit` 0: all.
-runtime::Task<Result<std::vector<Job>>> list_jobs(MasterSession& master, JobFilter filter, bool brief,
+runtime::Task<Result<std::vector<Job>>> list_jobs(MasterSession& master, JobFilter filter, Detail detail,
                                                   std::uint32_t limit = 0);
 
 struct ChosenJob {

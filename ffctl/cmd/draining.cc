@@ -37,7 +37,7 @@ Task<Result<Left>> empty_nodes(MasterSession& master, runtime::Duration grace, b
   for (;;) {
     JobFilter filter;
     for (const JobPhase phase : {STARTING, RUNNING, SUSPENDING, STOPPING}) filter.add_phases(phase);
-    FF_CO_TRY_ASSIGN(const std::vector<Job> jobs, co_await list_jobs(master, std::move(filter), true));
+    FF_CO_TRY_ASSIGN(const std::vector<Job> jobs, co_await list_jobs(master, std::move(filter), Detail::kRow));
     Left left;
     for (const Job& job : jobs) left.jobs.push_back(job.id());
     if (left.jobs.empty()) co_return left;

@@ -94,7 +94,7 @@ Task<Result<int>> account(MasterSession& master, const Options& o, Format format
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(o.since).count());
     filter.set_since_ms(now - std::min(now, back));
   }
-  FF_CO_TRY_ASSIGN(const std::vector<Job> jobs, co_await list_jobs(master, std::move(filter), false));
+  FF_CO_TRY_ASSIGN(const std::vector<Job> jobs, co_await list_jobs(master, std::move(filter), Detail::kAll));
   std::map<std::string, Sum> sums;
   Sum all;
   for (const Job& job : jobs) {

@@ -40,7 +40,8 @@ Task<Result<int>> list(MasterSession& master, const Options& o, Format format) {
     if (!o.name.empty()) filter.add_names(o.name);
     if (!o.queue.empty()) filter.set_queue(o.queue);
     for (const std::string& label : o.labels) filter.add_labels(label);
-    FF_CO_TRY_ASSIGN(jobs, co_await list_jobs(master, std::move(filter), true, static_cast<std::uint32_t>(o.limit)));
+    FF_CO_TRY_ASSIGN(jobs,
+                     co_await list_jobs(master, std::move(filter), Detail::kRow, static_cast<std::uint32_t>(o.limit)));
   } else {
     FF_CO_TRY_ASSIGN(std::vector<ChosenJob> chosen, co_await choose_jobs(master, o.jobs));
     for (ChosenJob& one : chosen) jobs.push_back(std::move(one.job));

@@ -65,7 +65,7 @@ Task<Result<Sample>> take(MasterSession& master) {
   FF_CO_TRY_ASSIGN(const ListNodesReply nodes, co_await master.ask(&MasterClient::list_nodes, ListNodesRequest()));
   JobFilter running;
   for (const JobPhase phase : {STARTING, RUNNING, SUSPENDING, STOPPING}) running.add_phases(phase);
-  FF_CO_TRY_ASSIGN(sample.running, co_await list_jobs(master, std::move(running), true));
+  FF_CO_TRY_ASSIGN(sample.running, co_await list_jobs(master, std::move(running), Detail::kRow));
   std::ranges::sort(sample.running, std::ranges::greater(),
                     [](const Job& job) { return std::pair(job.spec().resources().nodes(), job.id()); });
   ListQueueRequest queue;

@@ -105,8 +105,12 @@ Task<Result<ListJobsReply>> Master::list_jobs(rpc::ServerCall& call, const ListJ
       return false;
     }
     Job& job = *reply.add_jobs();
-    job = entry.full_job(request.brief());
-    if (!Engine::check_owner(entry, actor)) hide_secrets(job);
+    if (request.row()) {
+      entry.row_job(job);
+    } else {
+      job = entry.full_job(request.brief());
+      if (!Engine::check_owner(entry, actor)) hide_secrets(job);
+    }
     bytes += job.ByteSizeLong();
     return true;
   };

@@ -95,6 +95,32 @@ Job JobEntry::full_job(bool brief) const {
   return out;
 }
 
+void JobEntry::row_job(Job& out) const {
+  const Job& in = job();
+  out.set_id(in.id());
+  out.set_user(in.user());
+  out.set_submitted_ms(in.submitted_ms());
+  out.set_phase(in.phase());
+  out.set_result(in.result());
+  out.set_exit_code(in.exit_code());
+  if (!in.reason().empty()) out.set_reason(in.reason());
+  out.set_first_start_ms(in.first_start_ms());
+  out.set_done_ms(in.done_ms());
+  out.set_preemptions(in.preemptions());
+  JobSpec& row = *out.mutable_spec();
+  row.set_name(spec.name());
+  if (!spec.queue().empty()) row.set_queue(spec.queue());
+  row.set_priority(spec.priority());
+  row.mutable_resources()->set_nodes(spec.resources().nodes());
+  row.mutable_resources()->set_gpus_per_node(spec.resources().gpus_per_node());
+  *row.mutable_run()->mutable_command() = spec.run().command();
+  if (in.attempts().empty()) return;
+  Attempt& last = *out.add_attempts();
+  last.set_number(attempt().number());
+  last.set_phase(attempt().phase());
+  *last.mutable_nodes() = attempt().nodes();
+}
+
 std::string job_key(std::uint64_t job) { return with_number('j', job); }
 std::string spec_key(std::uint64_t job) { return with_number('s', job); }
 std::string blob_key(std::uint64_t job) { return with_number('b', job); }

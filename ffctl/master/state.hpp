@@ -66,6 +66,8 @@ struct JobEntry {
   std::size_t told_bytes() const { return spec.ByteSizeLong() + heavy.size() + blob.size(); }
   // As others are told; brief: without attempts but the last, environment, script and state.
   Job full_job(bool brief) const;
+  // What ListJobsRequest.row is answered with.
+  void row_job(Job& out) const;
 };
 
 struct NodeEntry {

@@ -113,9 +113,11 @@ std::string text_line(const std::vector<Field>& fields) {
   for (std::size_t i = 0; i < fields.size(); ++i) {
     const Field& field = fields[i];
     const std::size_t width = display_width(field.text);
-    const std::string padding(field.width > width ? field.width - width : 0, ' ');
+    const std::size_t padding = field.width > width ? field.width - width : 0;
     if (i > 0) line += "  ";
-    line += field.right ? padding + field.text : field.text + padding;
+    if (field.right) line.append(padding, ' ');
+    line += field.text;
+    if (!field.right) line.append(padding, ' ');
   }
   line.erase(line.find_last_not_of(' ') + 1);
   return line + '\n';
@@ -189,12 +191,14 @@ std::string Table::render(Format format) const {
 
 std::string Table::render_text(bool wide) const {
   std::vector<std::vector<Field>> lines(rows_.size() + 1);
+  for (auto& line : lines) line.reserve(columns_.size());
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     const Column& column = columns_[c];
     if (column.wide_only && !wide) continue;
     bool numbers = false, others = false;
     std::size_t width = display_width(column.title);
     std::vector<std::string> texts;
+    texts.reserve(rows_.size());
     for (const auto& row : rows_) {
       texts.push_back(text_of(row[c], column));
       width = std::max(width, display_width(texts.back()));

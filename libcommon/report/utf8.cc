@@ -31,6 +31,13 @@ bool within(const std::array<Range, N>& ranges, char32_t c) noexcept {
 
 bool is_control(char32_t c) noexcept { return c < 0x20 || (c >= 0x7f && c < 0xa0); }
 
+// Of visible ASCII alone, as most cells of tables are.
+bool is_plain(std::string_view text) noexcept {
+  bool plain = true;
+  for (const char c : text) plain = plain && c >= ' ' && c <= '~';
+  return plain;
+}
+
 }  // namespace
 
 CodePoint decode_utf8(std::string_view text, std::size_t at) noexcept {
@@ -52,6 +59,7 @@ CodePoint decode_utf8(std::string_view text, std::size_t at) noexcept {
 }
 
 std::size_t display_width(std::string_view text) noexcept {
+  if (is_plain(text)) return text.size();
   std::size_t width = 0;
   for (std::size_t i = 0; i < text.size();) {
     const CodePoint c = decode_utf8(text, i);
@@ -63,6 +71,7 @@ std::size_t display_width(std::string_view text) noexcept {
 }
 
 std::string printable(std::string_view text) {
+  if (is_plain(text)) return std::string(text);
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size();) {

@@ -226,6 +226,14 @@ class VerbsTest(unittest.TestCase):
         self.assertIn('without spaces', self.ffctl('node', 'label', 'a b', 'node2', expect=2).stderr)
         self.assertIn('reports, or has jobs', self.ffctl('node', 'forget', 'node1', expect=2).stderr)
 
+    def test_a_list_shows_what_a_single_job_shows(self):
+        job = self.submit('-N', 2, '-q', 'night', '-p', 'high', '--retry', 'none', '--', 'sh', '-c', 'exit 3')
+        self.ffctl('wait', job, expect=3)
+        listed = next(r for r in self.rows('ls', '-a') if r['job'] == job)
+        self.assertEqual(listed, self.rows('ls', job)[0])
+        self.assertEqual((listed['queue'], listed['attempts'], listed['exit_code'], listed['command']),
+                         ('night', 1, 3, "sh -c 'exit 3'"))
+
     def time_of(self, job, kind):
         """Of its first event of the kind."""
         ms = next(r['time_ms'] for r in self.rows('events', job) if r['kind'] == kind)
