@@ -2,7 +2,8 @@
 // (views, plan, starts) over a large cluster. Masters, agents without processes, and clients share one thread, so that
 // the figures of the first two are what is left for the master after the others.
 //
-//   ctl_master_bench FOLDER [SECONDS] [NODES] [JOBS]      FOLDER: for the store, made and left
+//   ctl_master_bench FOLDER [SECONDS] [NODES] [JOBS] [LATENCIES]      FOLDER: for the store, ff-ctl-master-bench in it,
+//                                                                  which is made anew and left
 #include <fmt/core.h>
 #include <sys/resource.h>
 
@@ -10,6 +11,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -26,12 +28,12 @@ namespace {
 using namespace std::chrono_literals;
 using runtime::Task;
 
-constexpr std::size_t kClients = 64, kAgents = 4, kLatencies = 100;
+constexpr std::size_t kClients = 64, kAgents = 4;
 
 struct Arguments {
   std::string folder;
   std::int64_t seconds = 5;
-  std::size_t nodes = 10'000, jobs = 50'000;
+  std::size_t nodes = 10'000, jobs = 50'000, latencies = 100;
 };
 
 double ms_since(runtime::Env& env, runtime::Time since) {
@@ -50,6 +52,9 @@ JobSpec spec_of(std::string name, std::uint32_t nodes, bool hold) {
   spec.mutable_run()->set_workdir("/tmp");
   spec.mutable_run()->set_launcher(PER_NODE);
   spec.mutable_run()->set_ranks_per_node(1);
+  spec.mutable_preemption()->set_mode(PreemptionSpec::CHECKPOINT);
+  spec.mutable_preemption()->set_grace_ms(5000);
+  spec.mutable_preemption()->set_max_grace_ms(10'000);
   spec.set_hold(hold);
   return spec;
 }
@@ -103,15 +108,10 @@ Task<Result<>> report_for_ever(rpc::Client& client, std::vector<std::unique_ptr<
   }
 }
 
-Task<Result<>> measure(runtime::Env& env, rpc::Client& client, std::vector<std::unique_ptr<Agent>>& agents,
-                       Master& master, std::int64_t seconds) {
-  while (!master.leads()) FF_CO_TRY(co_await runtime::sleep(10ms));
-  runtime::Scope reporting(co_await runtime::current_context());
-  reporting.spawn(report_for_ever(client, agents));
-  FF_CO_TRY(co_await runtime::sleep(200ms));
+Task<Result<>> measure_submissions(runtime::Env& env, rpc::Client& client, const Arguments& arguments) {
   std::vector<double> latencies;
   MasterClient ask(client);
-  for (std::size_t i = 0; i < kLatencies; ++i) {
+  for (std::size_t i = 0; i < arguments.latencies; ++i) {
     SubmitRequest request;
     request.mutable_caller()->set_user("bench");
     *request.add_jobs() = spec_of("latency", 1 + static_cast<std::uint32_t>(i % kAgents), false);
@@ -128,21 +128,31 @@ Task<Result<>> measure(runtime::Env& env, rpc::Client& client, std::vector<std::
     FF_CO_TRY(co_await runtime::sleep(100ms));
   }
   std::ranges::sort(latencies);
-  fmt::print("submit to running, {} jobs on an idle cluster: p50 {:.1f} ms, p99 {:.1f} ms\n", kLatencies,
-             latencies[kLatencies / 2], latencies[kLatencies * 99 / 100]);
+  fmt::print("submit to running, {} jobs on an idle cluster: p50 {:.1f} ms, p99 {:.1f} ms\n", latencies.size(),
+             latencies[latencies.size() / 2], latencies[latencies.size() * 99 / 100]);
   std::uint64_t count = 0;
   const runtime::Time began = env.now();
   {
     runtime::Scope scope(co_await runtime::current_context());
     for (std::size_t i = 0; i < kClients; ++i)
-      scope.spawn(submit_until(env, client, began + std::chrono::seconds(seconds), count));
+      scope.spawn(submit_until(env, client, began + std::chrono::seconds(arguments.seconds), count));
     FF_CO_TRY(co_await scope.join());
   }
   fmt::print("submits, durable, {} clients: {:.0f} a second\n", kClients,
              static_cast<double>(count) * 1000 / ms_since(env, began));
+  co_return {};
+}
+
+Task<Result<>> measure(runtime::Env& env, rpc::Client& client, std::vector<std::unique_ptr<Agent>>& agents,
+                       Master& master, const Arguments& arguments) {
+  while (!master.leads()) FF_CO_TRY(co_await runtime::sleep(10ms));
+  runtime::Scope reporting(co_await runtime::current_context());
+  reporting.spawn(report_for_ever(client, agents));
+  (void)co_await runtime::sleep(200ms);
+  Result<> done = co_await measure_submissions(env, client, arguments);
   reporting.cancel();
   (void)co_await reporting.join();
-  co_return {};
+  co_return done;
 }
 
 Task<Result<>> live(runtime::RealEnv& env, const Arguments& arguments) {
@@ -165,7 +175,7 @@ Task<Result<>> live(runtime::RealEnv& env, const Arguments& arguments) {
   }
   master.start();
   rpc::Client client(env, net::PeerAddress{{at}});
-  if (result) result = co_await measure(env, client, agents, master, arguments.seconds);
+  if (result) result = co_await measure(env, client, agents, master, arguments);
   co_await client.stop();
   co_await master.stop();
   co_await server.stop(1s);
@@ -215,13 +225,16 @@ Result<> passes(const Arguments& arguments) {
 }
 
 Result<> run(const Arguments& arguments) {
+  std::error_code ignored;
+  std::filesystem::remove_all(arguments.folder, ignored);
+  std::filesystem::create_directories(std::filesystem::path(arguments.folder).parent_path(), ignored);
+  FF_TRY(passes(arguments));
   FF_TRY_ASSIGN(auto env, runtime::RealEnv::create({}));
   net::TcpOptions tcp;
   tcp.endpoint.identity = {.role = "bench", .node_id = 0, .instance_id = 1};
   tcp.endpoint.key = std::make_shared<const net::ClusterKey>(net::ClusterKey::generate());
   FF_TRY_ASSIGN(auto network, net::make_tcp_network(*env, std::move(tcp)));
   env->attach_network(std::move(network));
-  FF_TRY(passes(arguments));
   return env->run(live(*env, arguments));
 }
 
@@ -230,13 +243,14 @@ Result<> run(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "usage: ctl_master_bench FOLDER [SECONDS] [NODES] [JOBS]\n");
+    fmt::print(stderr, "usage: ctl_master_bench FOLDER [SECONDS] [NODES] [JOBS] [LATENCIES]\n");
     return 2;
   }
-  ff::ctl::Arguments arguments{.folder = argv[1]};
+  ff::ctl::Arguments arguments{.folder = std::string(argv[1]) + "/ff-ctl-master-bench"};
   if (argc > 2) arguments.seconds = std::atoll(argv[2]);
   if (argc > 3) arguments.nodes = static_cast<std::size_t>(std::atoll(argv[3]));
   if (argc > 4) arguments.jobs = static_cast<std::size_t>(std::atoll(argv[4]));
+  if (argc > 5) arguments.latencies = std::max<std::size_t>(1, static_cast<std::size_t>(std::atoll(argv[5])));
   if (const auto done = ff::ctl::run(arguments); !done) {
     fmt::print(stderr, "ctl_master_bench: {}\n", done.error().message());
     return 1;

@@ -45,10 +45,12 @@ def is_script(path):
 
 
 def programs(build):
-    """Installed executables of a build folder by name: {'hfreduce': '/…/hfreduce'}."""
+    """Installed executables of a build folder that people call, by name: {'hfreduce': '/…/hfreduce'}. Those of libexec
+    are called by other programs alone, and described in their pages."""
     with open(pathlib.Path(build) / 'meson-info' / 'intro-targets.json', encoding='utf-8') as f:
         targets = json.load(f)
-    return {t['name']: t['filename'][0] for t in targets if t['type'] == 'executable' and t['installed']}
+    return {t['name']: t['filename'][0] for t in targets if t['type'] == 'executable' and t['installed']
+            and 'libexec' not in pathlib.Path(t['install_filename'][0]).parts}
 
 
 def dump_cli(program):
