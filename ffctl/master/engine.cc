@@ -92,14 +92,18 @@ void Engine::flush() {
   Change change;
   change.writes = std::exchange(writes_, {});
   for (const std::uint64_t id : touched_specs_)
-    if (const auto found = state_.jobs.find(id); found != state_.jobs.end())
+    if (const auto found = state_.jobs.find(id); found != state_.jobs.end()) {
+      found->second.version = ++last_version_;
       change.writes.push_back({spec_key(id), encode_spec(found->second)});
+    }
   for (const std::uint64_t id : touched_blobs_)
     if (const auto found = state_.jobs.find(id); found != state_.jobs.end())
       change.writes.push_back({blob_key(id), std::string(1, '\1') + found->second.blob});
   for (const std::uint64_t id : touched_jobs_)
-    if (const auto found = state_.jobs.find(id); found != state_.jobs.end())
+    if (const auto found = state_.jobs.find(id); found != state_.jobs.end()) {
+      found->second.version = ++last_version_;
       change.writes.push_back({job_key(id), encode_job(found->second)});
+    }
   for (const std::string& name : touched_nodes_)
     if (const auto found = state_.nodes.find(name); found != state_.nodes.end())
       change.writes.push_back({node_key(name), encode(found->second.record)});

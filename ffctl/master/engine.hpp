@@ -214,6 +214,7 @@ class Engine {
   std::map<std::string, std::vector<std::uint64_t>> requests_;
   std::set<std::string> dirty_nodes_;
 
+  std::uint64_t last_version_ = 0;
   std::set<std::uint64_t> touched_jobs_, touched_specs_, touched_blobs_;
   std::set<std::string> touched_nodes_;
   std::vector<Write> writes_;  // others

@@ -21,6 +21,7 @@ constexpr std::uint64_t kLeaseMs = 60'000;    // for which nodes are kept for wh
 constexpr double kHourMs = 3600.0 * 1000;
 constexpr double kHalfLifeMs = 24 * kHourMs;
 constexpr std::uint32_t kLabelBits = 64;
+constexpr std::size_t kNamesKept = 20'000;
 constexpr std::uint32_t kQueueMax = 100'000;  // in one reply
 constexpr std::uint64_t kOverdueMs = 60'000;  // that a job which has outrun its estimate is expected to take
 
@@ -71,6 +72,8 @@ Result<Scheduling> Scheduling::create(const std::string& policy, std::uint64_t m
 
 void Scheduling::begin(const Engine& engine, std::uint64_t now) {
   decided_.clear();
+  names_ = Names();
+  kept_.clear();
   usage_.clear();
   used_ms_ = now;
   next_pass_ms_ = 0;
@@ -250,28 +253,59 @@ void Scheduling::add_lease(const Engine& engine, const JobEntry& entry, std::uin
   }
 }
 
-sched::Snapshot Scheduling::snapshot(const Engine& engine, std::uint64_t now, Names& names) const {
+sched::Snapshot Scheduling::snapshot(const Engine& engine, std::uint64_t now, Names& names,
+                                     std::vector<Kept>* kept) const {
   sched::Snapshot out;
   out.now = static_cast<Ms>(now);
   const State& state = engine.state();
-  std::vector<const JobEntry*> entries;
+  struct Entry {
+    const JobEntry* job;
+    Kept* known;  // its view of before, which is still true
+  };
+  std::vector<Entry> entries;
   entries.reserve(engine.queued().size() + engine.live().size());
-  for (const std::set<std::uint64_t>* set : {&engine.live(), &engine.queued()})
-    for (const std::uint64_t id : *set) entries.push_back(engine.job(id));
-  for (const JobEntry* const entry : entries)
-    for (const std::string& label : entry->spec.placement().require()) intern(names.labels, label);
+  for (const std::uint64_t id : engine.live()) entries.push_back({engine.job(id), nullptr});
+  std::size_t before = 0;
+  for (const std::uint64_t id : engine.queued()) {
+    const JobEntry* const entry = engine.job(id);
+    Kept* known = nullptr;
+    if (kept != nullptr) {
+      while (before < kept->size() && (*kept)[before].job < id) ++before;
+      if (before < kept->size() && (*kept)[before].job == id && (*kept)[before].version == entry->version)
+        known = &(*kept)[before];
+    }
+    entries.push_back({entry, known});
+  }
+  for (const Entry& entry : entries)
+    if (entry.known == nullptr)
+      for (const std::string& label : entry.job->spec.placement().require()) intern(names.labels, label);
   for (const auto& [name, node] : state.nodes) {
     names.nodes.push_back(name);
     out.nodes.push_back(node_view(engine, node, names));
   }
-  for (const JobEntry* const entry : entries) add_lease(engine, *entry, now, names, out);
+  for (const Entry& entry : entries)
+    if (entry.known == nullptr || entry.known->waited_for) add_lease(engine, *entry.job, now, names, out);
   const auto usable = static_cast<std::size_t>(
       std::ranges::count_if(out.nodes, [](const sched::NodeView& node) { return node.usable; }));
   out.jobs.reserve(entries.size());
-  for (const JobEntry* const entry : entries) {
-    sched::JobView& view = out.jobs.emplace_back(job_view(engine, *entry, now, names));
-    const auto& avoid = entry->record.avoid();
-    if (view.hold != sched::Hold::kQueued || avoid.empty()) continue;
+  std::vector<Kept> next;
+  if (kept != nullptr) next.reserve(engine.queued().size());
+  for (const Entry& entry : entries) {
+    if (entry.known != nullptr) {
+      out.jobs.push_back(entry.known->view);
+      next.push_back(std::move(*entry.known));
+      continue;
+    }
+    sched::JobView& view = out.jobs.emplace_back(job_view(engine, *entry.job, now, names));
+    if (view.hold != sched::Hold::kQueued) continue;
+    const auto& avoid = entry.job->record.avoid();
+    const Placement& place = entry.job->spec.placement();
+    if (kept != nullptr && avoid.empty() && place.require().empty() && place.exclude().empty() && place.only().empty())
+      next.push_back({.job = view.id,
+                      .version = entry.job->version,
+                      .waited_for = !entry.job->job().attempts().empty(),
+                      .view = view});
+    if (avoid.empty()) continue;
     // Where it failed it goes only if nothing else is left.
     std::vector<sched::NodeIndex> others = view.request.exclude;
     for (const std::string& name : avoid)
@@ -282,6 +316,7 @@ sched::Snapshot Scheduling::snapshot(const Engine& engine, std::uint64_t now, Na
     if (usable >= others.size() + view.request.nodes && view.request.only.empty())
       view.request.exclude = std::move(others);
   }
+  if (kept != nullptr) *kept = std::move(next);
   // A node that came back with less than its jobs hold has nothing to give.
   std::vector<sched::NodeView> held(out.nodes.size());
   for (const sched::JobView& job : out.jobs)
@@ -338,6 +373,26 @@ NodeShare share_of(const Engine& engine, const std::string& node, const sched::P
 
 }  // namespace
 
+bool Scheduling::kept_views_hold(const Engine& engine, std::uint64_t now) const {
+  return std::ranges::all_of(kept_, [&](const Kept& one) {
+    const JobEntry* const entry = engine.job(one.job);
+    if (entry == nullptr || entry->job().phase() != QUEUED || entry->version != one.version) return true;  // not used
+    Names names = names_;
+    return job_view(engine, *entry, now, names) == one.view;
+  });
+}
+
+// Those of nodes are others at every pass. Names of users and queues that are no more go when there are many.
+void Scheduling::keep_names() {
+  if (names_.users.names().size() + names_.queues.names().size() > kNamesKept) {
+    names_ = Names();
+    kept_.clear();
+  }
+  names_.nodes.clear();
+  names_.zones = names_.leaves = Numbers();
+  names_.labels.clear();
+}
+
 Scheduling::Pass Scheduling::pass(Engine& engine, std::uint64_t now) {
   Pass out;
   use(engine, now);
@@ -345,8 +400,9 @@ Scheduling::Pass Scheduling::pass(Engine& engine, std::uint64_t now) {
   decided_ms_ = now;
   decided_.clear();
   if (engine.queued().empty()) return out;
-  Names names;
-  const sched::Snapshot view = snapshot(engine, now, names);
+  keep_names();
+  Names& names = names_;
+  const sched::Snapshot view = snapshot(engine, now, names, &kept_);
   const sched::Plan plan = sched::plan(view, policy_);
   for (const sched::Verdict& verdict : plan.verdicts) decided_.push_back({view.jobs[verdict.job].id, verdict});
   for (const sched::Start& start : plan.starts) {
@@ -526,7 +582,7 @@ std::vector<StartEstimate> Scheduling::estimate(const Engine& engine, const Subm
     for (const std::string& label : spec.placement().require()) intern(names.labels, label);
   names.users.of(actor.user);
   for (const JobSpec& spec : request.jobs()) names.queues.of(spec.queue());
-  sched::Snapshot view = snapshot(engine, now, names);
+  sched::Snapshot view = snapshot(engine, now, names, nullptr);
   const std::size_t first = view.jobs.size();
   std::uint64_t id = engine.state().header.next_job();
   for (const JobSpec& spec : request.jobs()) {

@@ -39,6 +39,9 @@ class Scheduling {
                                       std::uint64_t now) const;
   // As of the last pass, in its order; those that came since are last, without a position.
   ListQueueReply queue(const Engine& engine, const ListQueueRequest& request, std::size_t bytes_max) const;
+  // Whether the views that are kept are those that would be made now; for tests.
+  bool kept_views_hold(const Engine& engine, std::uint64_t now) const;
+  std::size_t kept_views() const noexcept { return kept_.size(); }
   // When something would be decided anew without any other change; 0: never.
   std::uint64_t next_pass_ms() const noexcept { return next_pass_ms_; }
   const std::string& policy_name() const noexcept { return policy_name_; }
@@ -74,13 +77,22 @@ class Scheduling {
     std::uint64_t job = 0;
     sched::Verdict verdict;
   };
-  sched::Snapshot snapshot(const Engine& engine, std::uint64_t now, Names& names) const;
+  // Of a queued job that asks for nothing by name: as long as the job is not changed, its view is the same at any time.
+  struct Kept {
+    std::uint64_t job = 0, version = 0;
+    bool waited_for = false;  // perhaps nodes are kept for somebody that its last attempt made room for
+    sched::JobView view;
+  };
+  // `kept`: views of before, by job, and then those of now; their numbers of users and queues are those of `names`.
+  // Null: all are made anew.
+  sched::Snapshot snapshot(const Engine& engine, std::uint64_t now, Names& names, std::vector<Kept>* kept) const;
   sched::NodeView node_view(const Engine& engine, const NodeEntry& node, Names& names) const;
   sched::JobView job_view(const Engine& engine, const JobEntry& entry, std::uint64_t now, Names& names) const;
   sched::Request request(const Engine& engine, const JobSpec& spec, const Names& names) const;
   void add_lease(const Engine& engine, const JobEntry& entry, std::uint64_t now, const Names& names,
                  sched::Snapshot& snapshot) const;
   void add_quotas(const Engine& engine, const Names& names, sched::Snapshot& snapshot) const;
+  void keep_names();
   void use(const Engine& engine, std::uint64_t now);
 
   std::string policy_name_;
@@ -88,6 +100,8 @@ class Scheduling {
   std::uint64_t next_pass_ms_ = 0;
   std::uint64_t decided_ms_ = 0;
   std::vector<Decided> decided_;         // of the last pass, in its order
+  Names names_;                          // of the last pass; users and queues keep their numbers
+  std::vector<Kept> kept_;               // by job
   std::map<std::string, double> usage_;  // of users, decayed
   std::uint64_t used_ms_ = 0;            // until when
 };

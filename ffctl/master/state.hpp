@@ -54,6 +54,7 @@ struct JobEntry {
   std::unique_ptr<Sight> sight;  // of an attempt that is not closed
   std::uint64_t timer = 0;       // when it has to be looked at; 0: never
   std::uint64_t last_event = 0;  // of it: what comes next is caused by it
+  std::uint64_t version = 0;     // of record and description, in this process: grows with every change
 
   const Job& job() const noexcept { return record.job(); }
   Job& job() noexcept { return *record.mutable_job(); }

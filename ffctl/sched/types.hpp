@@ -41,6 +41,7 @@ struct Request {
 
   // One node, and less than it may have: shares it with others.
   bool shares() const noexcept { return nodes == 1 && (gpus > 0 || cpus > 0); }
+  friend bool operator==(const Request&, const Request&) = default;
 };
 
 // A node of a placement, and what is used of it.
@@ -80,6 +81,7 @@ struct JobView {
   Ms switch_cost = 0;            // as measured at its last suspension
   Ms saved = 0;                  // when its last checkpoint was made; 0: none since running_since
   std::uint64_t ending_for = 0;  // kEnding: the id of the job that its nodes are for; 0: nobody
+  friend bool operator==(const JobView&, const JobView&) = default;
 };
 
 // So many nodes at most for jobs of `user` in `queue` whose tier is at least `tier`. kNone: each user, all queues.
